@@ -1,0 +1,6 @@
+//! What could be in the standard library and is not.
+//!
+//! Pure values only: nothing here knows a counter, reads a clock, opens a file or starts a thread.
+
+pub mod checksum;
+pub mod hash;
