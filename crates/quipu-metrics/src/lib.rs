@@ -1,1 +1,3 @@
 //! quipu-metrics.
+pub mod knob;
+pub mod settings;
