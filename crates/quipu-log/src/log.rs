@@ -9,8 +9,6 @@ pub mod memory;
 #[cfg(test)]
 mod tests;
 
-use std::ops::Range;
-
 use thiserror::Error;
 
 use crate::wal::WriteError;
@@ -43,15 +41,7 @@ pub struct Cut {
 }
 
 /// One batch of a cut.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct CutBatch {
-    /// The shard.
-    pub shard: u16,
-    /// The batch's number in its shard.
-    pub batch: u64,
-    /// Where its bytes are in the payload.
-    pub range: Range<usize>,
-}
+pub use quipu_core::node::Sealed as CutBatch;
 
 impl Cut {
     /// Empties the cut and keeps its memory.
