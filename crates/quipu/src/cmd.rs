@@ -3,6 +3,8 @@
 mod config;
 mod docs;
 
+use std::process::ExitCode;
+
 /// What to do.
 #[derive(Debug, clap::Subcommand)]
 pub(crate) enum Command {
@@ -14,11 +16,11 @@ pub(crate) enum Command {
 }
 
 impl Command {
-    /// Runs the command to its end.
+    /// Runs the command to its end and returns the code to exit with.
     ///
     /// # Errors
     /// If it did not do what was asked; the message is for the user.
-    pub(crate) fn run(self) -> anyhow::Result<()> {
+    pub(crate) fn run(self) -> anyhow::Result<ExitCode> {
         match self {
             Self::Config(args) => config::run(&args),
             Self::Docs(args) => docs::run(&args),

@@ -14,7 +14,7 @@ use clap::Parser as _;
 
 fn main() -> ExitCode {
     match args::Args::parse().command.run() {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(code) => code,
         Err(error) => {
             output::complain(&error);
             ExitCode::from(if settings::is_usage_error(&error) { USAGE } else { FAILURE })

@@ -14,7 +14,7 @@ use crate::args::{KnobFlags, SettingsArgs};
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum LayerError {
     /// The file cannot be read.
-    #[error("cannot read the configuration file {}: {cause}", path.display())]
+    #[error("cannot read the configuration file {}", path.display())]
     Unreadable {
         /// The file.
         path: PathBuf,

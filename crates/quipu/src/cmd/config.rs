@@ -1,5 +1,7 @@
 //! `quipu config`: what `quipu serve` with the same flags would run with, and why.
 
+use std::process::ExitCode;
+
 use quipu_metrics::knob::{Domain, KNOBS, Knob};
 use quipu_metrics::settings::{Settings, Source, Values};
 use serde_json::{Value, json};
@@ -22,10 +24,11 @@ pub(crate) struct Args {
 ///
 /// # Errors
 /// If the settings are not valid, as `quipu serve` would say.
-pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
+pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let (settings, values) = settings::load(&args.settings)?;
     let text = if args.json { as_json(&settings, &values) } else { as_table(&settings, &values) };
-    Ok(output::print(&text)?)
+    output::print(&text)?;
+    Ok(ExitCode::SUCCESS)
 }
 
 fn as_table(settings: &Settings, values: &Values) -> String {

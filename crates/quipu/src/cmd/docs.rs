@@ -1,5 +1,7 @@
 //! `quipu docs`: the reference pages that follow from the program's own tables.
 
+use std::process::ExitCode;
+
 use quipu_metrics::reference;
 
 use crate::output;
@@ -26,8 +28,9 @@ enum Page {
 ///
 /// # Errors
 /// If standard output cannot be written.
-pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
-    Ok(output::print(&args.page.text())?)
+pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
+    output::print(&args.page.text())?;
+    Ok(ExitCode::SUCCESS)
 }
 
 impl Page {
