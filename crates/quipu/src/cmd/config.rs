@@ -9,9 +9,9 @@ use serde_json::{Value, json};
 use crate::args::SettingsArgs;
 use crate::{output, settings};
 
-/// What `quipu config` takes: the settings of `quipu serve`, to be shown.
+/// Print every setting in force and where it came from
 #[derive(Debug, clap::Args)]
-pub(crate) struct Args {
+pub(crate) struct ConfigArgs {
     #[command(flatten)]
     settings: SettingsArgs,
 
@@ -24,7 +24,7 @@ pub(crate) struct Args {
 ///
 /// # Errors
 /// If the settings are not valid, as `quipu serve` would say.
-pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
+pub(crate) fn run(args: &ConfigArgs) -> anyhow::Result<ExitCode> {
     let (settings, values) = settings::load(&args.settings)?;
     let text = if args.json { as_json(&settings, &values) } else { as_table(&settings, &values) };
     output::print(&text)?;

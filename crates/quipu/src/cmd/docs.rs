@@ -6,9 +6,9 @@ use quipu_metrics::reference;
 
 use crate::output;
 
-/// What `quipu docs` takes.
+/// Print a reference page that is generated from the program's tables
 #[derive(Debug, clap::Args)]
-pub(crate) struct Args {
+pub(crate) struct DocsArgs {
     /// Which page
     page: Page,
 }
@@ -28,7 +28,7 @@ enum Page {
 ///
 /// # Errors
 /// If standard output cannot be written.
-pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
+pub(crate) fn run(args: &DocsArgs) -> anyhow::Result<ExitCode> {
     output::print(&args.page.text())?;
     Ok(ExitCode::SUCCESS)
 }
