@@ -152,7 +152,7 @@ metrics! {
             "Bytes of the records within frames.";
         SyncFailures = "quipu_log_sync_failures_total", Count,
             "Writes and syncs that failed; the first one stops the node.";
-        Folds = "quipu_fold_runs_total", Count,
+        Folds = "quipu_folds_total", Count,
             "Folds that ended with a new snapshot.";
         FoldFailures = "quipu_fold_failures_total", Count,
             "Folds that ended without one.";

@@ -29,7 +29,7 @@ pub fn config_file() -> String {
 fn write_metrics(page: &mut String) -> fmt::Result {
     page.write_str(
         "# Metrics\n\n\
-         Generated from the table in `quipu-metrics`; `make docs` writes it anew.\n\n\
+         Generated: `quipu docs metrics > docs/metrics.md` writes it anew.\n\n\
          `GET /metrics` answers all of these in the Prometheus text format, or as JSON with \
          `Accept: application/json`.\n\
          Every series is there from the start, at zero.\n\
@@ -55,14 +55,15 @@ fn label(spec: &Spec) -> String {
 fn write_config(page: &mut String) -> fmt::Result {
     page.write_str(
         "# Configuration\n\n\
-         Generated from the table in `quipu-metrics`; `make docs` writes it anew.\n\n\
+         Generated: `quipu docs config > docs/config.md` writes it anew.\n\n\
          Later places win over earlier ones: the default, the file (`--config FILE`, TOML), the \
          environment, the command line.\n\
          `log.segment_bytes` is `segment_bytes` in the section `[log]` of the file, \
          `QUIPU_LOG_SEGMENT_BYTES` in the environment and `--log.segment_bytes` on the command \
          line.\n\
          An unknown key in the file is an error, an unknown variable is ignored.\n\
-         `quipu config` prints every value in force and where it came from.\n\n\
+         `quipu config` prints every value in force and where it came from; `quipu.toml` beside \
+         this page is a file with every default.\n\n\
          Sizes are written as 64MiB, spans of time as 10ms or 1h, shares as 0.8 or 80%.\n\n\
          The class says who may turn a knob: *performance* a program that tunes, *limits* a \
          person, *safety* a person while the node is down.\n\

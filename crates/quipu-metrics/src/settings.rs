@@ -7,6 +7,7 @@
 mod section;
 mod values;
 
+use core::net::SocketAddr;
 use std::path::PathBuf;
 
 use stdx::units::{Bytes, Nanos};
@@ -30,7 +31,7 @@ pub struct Settings {
     /// `http.*`: the HTTP listener for counters.
     pub http: Http,
     /// `admin.addr`: the listener for health, metrics and administration.
-    pub admin_addr: core::net::SocketAddr,
+    pub admin_addr: SocketAddr,
     /// `shards`: partitions of the key space, a power of two from 1 to 1,024.
     pub shards: u32,
     /// `server.*`: how connections are served.
@@ -133,21 +134,49 @@ impl Settings {
     }
 
     fn check_relations(&self, values: &Values) -> Result<(), SettingsError> {
-        let Self { log, limits, resp, http, admin_addr, .. } = self;
-        let block = log.block_bytes.unwrap_or(BLOCK_BYTES_MOST_COMMON);
-        let pairs = [
+        let laws = self.laws_of_the_log().into_iter();
+        let laws = laws.chain(self.laws_of_limits()).chain(self.laws_of_listeners());
+        for (holds, [key, other], law) in laws {
+            if !holds {
+                let origin = values.get(key).source.clone();
+                let (value, other_value) = (self.text(key), self.text(other));
+                return Err(SettingsError::Relation {
+                    key,
+                    value,
+                    origin,
+                    other,
+                    other_value,
+                    law,
+                });
+            }
+        }
+        Ok(())
+    }
+
+    fn laws_of_the_log(&self) -> [Law; 2] {
+        let Log { segment_bytes, frame_bytes_max, block_bytes, .. } = self.log;
+        let block = block_bytes.unwrap_or(BLOCK_BYTES_MOST_COMMON);
+        [
             (
-                log.frame_bytes_max.0 <= log.segment_bytes.0 / 4,
+                frame_bytes_max.0 <= segment_bytes.0 / 4,
                 [Key::LogFrameBytesMax, Key::LogSegmentBytes],
                 "a frame may take at most a quarter of a segment, so lower the first or raise the \
                  second",
             ),
             (
-                log.frame_bytes_max >= block,
+                frame_bytes_max >= block,
                 [Key::LogFrameBytesMax, Key::LogBlockBytes],
                 "a frame takes at least one block (4KiB where the device's own is used), so raise \
                  the first or lower the second",
             ),
+        ]
+    }
+
+    fn laws_of_limits(&self) -> [Law; 4] {
+        const ONE_OF_ALL: &str = "all connections together may have no less than one, so lower \
+                                  the first or raise the second";
+        let limits = &self.limits;
+        [
             (
                 limits.bulk_bytes < limits.pipeline_bytes,
                 [Key::LimitsBulkBytes, Key::LimitsPipelineBytes],
@@ -162,52 +191,36 @@ impl Settings {
             (
                 limits.pipeline_bytes <= limits.inflight_bytes,
                 [Key::LimitsPipelineBytes, Key::LimitsInflightBytes],
-                "all connections together may have no less than one, so lower the first or raise \
-                 the second",
+                ONE_OF_ALL,
             ),
             (
                 limits.body_bytes <= limits.inflight_bytes,
                 [Key::LimitsBodyBytes, Key::LimitsInflightBytes],
-                "all connections together may have no less than one, so lower the first or raise \
-                 the second",
+                ONE_OF_ALL,
             ),
-            (
-                apart(resp.addr, http.addr),
-                [Key::HttpAddr, Key::RespAddr],
-                "two listeners cannot share an address, so change one",
-            ),
-            (
-                apart(*admin_addr, resp.addr),
-                [Key::AdminAddr, Key::RespAddr],
-                "two listeners cannot share an address, so change one",
-            ),
-            (
-                apart(*admin_addr, http.addr),
-                [Key::AdminAddr, Key::HttpAddr],
-                "two listeners cannot share an address, so change one",
-            ),
-        ];
-        match pairs.into_iter().find(|(holds, ..)| !holds) {
-            None => Ok(()),
-            Some((_, [key, other], law)) => Err(SettingsError::Relation {
-                key,
-                value: self.text(key),
-                origin: values.get(key).source.clone(),
-                other,
-                other_value: self.text(other),
-                law,
-            }),
-        }
+        ]
+    }
+
+    fn laws_of_listeners(&self) -> [Law; 3] {
+        let Self { resp, http, admin_addr, .. } = self;
+        let law = |one: SocketAddr, other: SocketAddr, keys| {
+            // Port 0 takes a free one each time.
+            let apart = one != other || one.port() == 0;
+            (apart, keys, "two listeners cannot share an address, so change one")
+        };
+        [
+            law(http.addr, resp.addr, [Key::HttpAddr, Key::RespAddr]),
+            law(*admin_addr, resp.addr, [Key::AdminAddr, Key::RespAddr]),
+            law(*admin_addr, http.addr, [Key::AdminAddr, Key::HttpAddr]),
+        ]
     }
 }
 
+/// Whether something holds between two values, and how to say that it must.
+type Law = (bool, [Key; 2], &'static str);
+
 /// The physical block of nearly all devices (spec: Advanced Format).
 const BLOCK_BYTES_MOST_COMMON: Bytes = Bytes::kib(4);
-
-/// Returns whether two listeners can be open at once; port 0 takes a free one each time.
-fn apart(one: core::net::SocketAddr, other: core::net::SocketAddr) -> bool {
-    one != other || one.port() == 0
-}
 
 #[cfg(test)]
 mod tests;

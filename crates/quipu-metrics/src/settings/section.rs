@@ -1,5 +1,6 @@
 //! The sections of the settings, and the way back from each field to its knob.
 
+use core::net::SocketAddr;
 use std::num::NonZeroUsize;
 
 use stdx::units::{Bytes, Nanos};
@@ -12,7 +13,7 @@ use crate::settings::values::Reader;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Resp {
     /// `resp.addr`: where it listens; port 0 takes a free one.
-    pub addr: core::net::SocketAddr,
+    pub addr: SocketAddr,
     /// `resp.idle_timeout`: a silent connection is closed after this; nothing stands for never.
     pub idle_timeout: Option<Nanos>,
 }
@@ -21,7 +22,7 @@ pub struct Resp {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Http {
     /// `http.addr`: where it listens; port 0 takes a free one.
-    pub addr: core::net::SocketAddr,
+    pub addr: SocketAddr,
     /// `http.header_timeout`: time for a head, from its first byte.
     pub header_timeout: Nanos,
     /// `http.body_timeout`: time for a body, from the end of its head.

@@ -1,5 +1,6 @@
 //! Texts with the place that each came from, and reading them as the types of their knobs.
 
+use core::net::SocketAddr;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::num::NonZeroUsize;
@@ -141,7 +142,7 @@ impl Reader {
         }
     }
 
-    pub(super) fn address(&self, key: Key) -> core::net::SocketAddr {
+    pub(super) fn address(&self, key: Key) -> SocketAddr {
         match self.value(key) {
             KnobValue::Address(address) => *address,
             other => mismatch(key, other),
