@@ -273,6 +273,8 @@ pub(crate) struct Beyond {
     durable: u64,
     frames: u64,
     blocks: u64,
+    /// How many of the blocks are in the segment where the walk ended.
+    here: u64,
     /// For every later segment, whether it holds only zeros.
     pub(crate) blank: Vec<bool>,
 }
@@ -382,6 +384,8 @@ impl Walk {
             buffer = reader.into_buffer();
             if index > self.index {
                 beyond.blank.push(beyond.blocks == before);
+            } else {
+                beyond.here = beyond.blocks;
             }
         }
         Ok(beyond)
@@ -394,13 +398,13 @@ impl Walk {
         start: u64,
         beyond: &Beyond,
     ) -> Result<(), RecoverError> {
-        let file = chain.name(self.index);
+        let (file, offset) = self.place(chain, beyond);
         if let Some((index, proof_offset)) = beyond.proof
             && beyond.durable >= self.expected
         {
             return Err(RecoverError::Damaged {
                 file,
-                offset: self.offset,
+                offset,
                 position: self.expected,
                 proof_file: chain.name(index),
                 proof_offset,
@@ -408,16 +412,29 @@ impl Walk {
         }
         if self.expected < start {
             let (last, snapshot) = (self.expected - 1, start - 1);
-            return Err(RecoverError::EndsEarly { file, offset: self.offset, last, snapshot });
+            return Err(RecoverError::EndsEarly { file, offset, last, snapshot });
         }
         self.proven(beyond.durable);
         Ok(())
     }
 
+    /// Returns the file and offset where the missing frame should be: in the present segment, or
+    /// at the start of the next one when the rest of this one was never written.
+    fn place<S: Storage>(&self, chain: &Chain<S>, beyond: &Beyond) -> (String, u64) {
+        let used = beyond.blank.iter().position(|blank| !blank).map(|later| self.index + 1 + later);
+        match used.and_then(|index| chain.segments.get(index)) {
+            Some(segment) if beyond.here == 0 => {
+                (segment.name(), u64::from(segment.header.block_bytes))
+            }
+            _ => (chain.name(self.index), self.offset),
+        }
+    }
+
     fn report<S: Storage>(&self, chain: &Chain<S>, beyond: &Beyond) -> Report {
-        let cut = (beyond.blocks > 0).then(|| Cut {
-            file: chain.name(self.index),
-            offset: self.offset,
+        let (file, offset) = self.place(chain, beyond);
+        let cut = (beyond.blocks > 0).then_some(Cut {
+            file,
+            offset,
             position: self.expected,
             blocks: beyond.blocks,
             frames: beyond.frames,
