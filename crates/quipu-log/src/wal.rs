@@ -21,6 +21,7 @@ mod store;
 mod tests;
 mod writer;
 
+pub use chain::identify;
 pub use pool::SegmentInfo;
 pub use preparer::{PrepareError, Preparer};
 pub use recovery::{Cut, RecoverError, Recovered, Report, recover};

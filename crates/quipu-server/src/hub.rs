@@ -51,6 +51,8 @@ pub struct Hub {
     pub commit_bell: Bell,
     /// Rung when there may be a segment to prepare or a fold to start.
     pub upkeep_bell: Bell,
+    /// Paces the housekeeper.
+    pub tick_bell: Bell,
     /// Wakes HTTP tasks after each commit.
     pub committed: Notify,
     commit: Mutex<Commit>,
@@ -111,6 +113,7 @@ impl Hub {
             clock,
             commit_bell: Bell::default(),
             upkeep_bell: Bell::default(),
+            tick_bell: Bell::default(),
             committed: Notify::new(),
             commit: Mutex::new(commit),
             wakers,
@@ -192,6 +195,11 @@ impl Hub {
         Ok(Committed::Wrote)
     }
 
+    /// Starts the running mean of sync times with a measured one.
+    pub fn seed_sync_mean(&self, time: Duration) {
+        self.sync_mean_ns.store(time.as_nanos() as u64, Ordering::Relaxed);
+    }
+
     fn note_sync(&self, elapsed: Duration) {
         let ns = elapsed.as_nanos() as u64;
         let mean = self.sync_mean_ns.load(Ordering::Relaxed);
@@ -245,6 +253,7 @@ impl Hub {
         self.wakers.iter().for_each(Waker::wake);
         self.commit_bell.ring();
         self.upkeep_bell.ring();
+        self.tick_bell.ring();
         self.committed.notify_waiters();
     }
 

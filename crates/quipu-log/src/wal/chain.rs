@@ -23,6 +23,16 @@ pub(crate) struct Chain<S: Storage> {
     pub(crate) spares: Vec<String>,
 }
 
+/// Reads the identity of the store in `storage`, none where it is new. Nothing has been written to
+/// a log whose store has no identity yet.
+///
+/// # Errors
+/// The file cannot be read, or is damaged.
+pub fn identify<S: Storage>(storage: &S) -> Result<Option<u64>, RecoverError> {
+    let (_, _, marked) = sort_names(storage)?;
+    marked.then(|| read_store(storage)).transpose()
+}
+
 /// Opens every segment of the log and removes what was never finished.
 pub(crate) fn open<S: Storage>(
     storage: &S,
