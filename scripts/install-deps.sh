@@ -21,6 +21,8 @@ packages_lacking() {
   for pair in $wanted; do
     has "${pair%%:*}" || echo "${pair##*:}"
   done
+  # gcc only recommends the headers, and recommended packages are not installed.
+  [ -e /usr/include/stdio.h ] || echo libc6-dev
   # The interpreter without its venv module is common on Debian.
   if ! has python3 || ! python3 -c 'import ensurepip' 2>/dev/null; then
     echo python3-venv
