@@ -1,11 +1,12 @@
 //! The project's own tools, run as `cargo xtask NAME`.
 //!
 //! `tidy` checks the rules that the compiler cannot, `ci` runs every gate in order, `docs` writes
-//! the generated pages. Logic lives here and not in workflow files, because what is here can be run
+//! the generated pages, `bench` compares with Redis. Logic lives here and not in workflow files, because what is here can be run
 //! at home. This crate depends on none of ours: it sees them as files, as the output of
 //! `cargo metadata`, and as processes.
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a command line tool talks there")]
 
+mod bench;
 mod checkout;
 mod ci;
 mod docs;
@@ -17,7 +18,8 @@ const USAGE: &str = "usage: cargo xtask <command>
 
   tidy          check the rules of the house: crates, sizes, names, documentation
   ci            fmt, clippy, test, doc and tidy, in that order
-  docs          write docs/metrics.md and docs/config.md from the lists in the code";
+  docs          write docs/metrics.md and docs/config.md from the lists in the code
+  bench         compare with Redis, print ratios against the bars (--help for its options)";
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -26,6 +28,11 @@ fn main() -> ExitCode {
         ["tidy"] => tidy::run(),
         ["ci"] => ci::run(),
         ["docs"] => docs::run(),
+        ["bench", "--help"] => {
+            println!("{}", bench::USAGE);
+            Ok(())
+        }
+        ["bench", rest @ ..] => bench::run(rest),
         _ => {
             eprintln!("{USAGE}");
             return ExitCode::from(2);
