@@ -27,9 +27,12 @@ impl TextFile {
     }
 }
 
-/// Returns the root of the checkout that this tool was built from.
+/// Returns the root of the checkout that cargo runs this tool for.
+///
+/// Cargo names it at run time; a binary started by hand falls back to where it was built.
 pub(crate) fn root() -> PathBuf {
-    let here = PathBuf::from(env!("CARGO_MANIFEST_DIR"));
+    let named = std::env::var("CARGO_MANIFEST_DIR");
+    let here = PathBuf::from(named.unwrap_or_else(|_| env!("CARGO_MANIFEST_DIR").to_owned()));
     here.parent().map_or(here.clone(), Path::to_path_buf)
 }
 
