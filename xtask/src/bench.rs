@@ -53,9 +53,17 @@ struct Options {
     flags: Vec<String>,
 }
 
-/// Folds must happen within a round: at the default of 256 MiB most rounds would see none.
-/// Guess: several per cell on a disk of 0.1 ms per sync.
-const FLAGS: [&str; 4] = ["--fold.log_bytes_min", "16MiB", "--log.segment_bytes", "4MiB"];
+/// Folds must happen within a round: at the default of 256 MiB many rounds would see none.
+/// Segments keep their default proportion to frames and are as small as several folds per round
+/// need. Guess: a few per cell on a disk of 0.1 ms per sync.
+const FLAGS: [&str; 6] = [
+    "--fold.log_bytes_min",
+    "32MiB",
+    "--log.segment_bytes",
+    "16MiB",
+    "--log.frame_bytes_max",
+    "4MiB",
+];
 
 impl Options {
     fn parse(words: &[&str]) -> Result<Self> {

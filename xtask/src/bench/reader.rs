@@ -272,8 +272,8 @@ impl OwnSyncs {
 fn own_syncs(server: &Server) -> Result<OwnSyncs> {
     match server.kind() {
         Kind::QuipuDurable | Kind::QuipuMemory => Ok(OwnSyncs {
-            count: server.metric("quipu_log_sync_seconds_count")?,
-            milliseconds: server.metric("quipu_log_sync_seconds_sum")? * 1e3,
+            count: server.metric("quipu_log_sync_duration_seconds_count")?,
+            milliseconds: server.metric("quipu_log_sync_duration_seconds_sum")? * 1e3,
         }),
         Kind::RedisVolatile | Kind::RedisAlways => redis_syncs(server),
     }

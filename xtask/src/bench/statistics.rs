@@ -38,13 +38,15 @@ fn median_of_sorted(sorted: &[f64]) -> Option<f64> {
 /// Returns the ratio of each round to the same round of the other side.
 ///
 /// Rounds are interleaved, so what disturbs one round disturbs both of its sides: the ratios of
-/// pairs are steadier than the ratio of the medians. None if a side lacks a round, or one is zero.
+/// pairs are steadier than the ratio of the medians. None if a side lacks a round or a value is not
+/// above zero: what was not measured has no ratio.
 pub(crate) fn paired_ratios(ours: &[f64], theirs: &[f64]) -> Option<Vec<f64>> {
     if ours.len() != theirs.len() || ours.is_empty() {
         return None;
     }
     let pairs = ours.iter().zip(theirs);
-    pairs.map(|(ours, theirs)| (*theirs > 0.0).then(|| ours / theirs)).collect()
+    let is_measured = |ours: f64, theirs: f64| ours > 0.0 && theirs > 0.0;
+    pairs.map(|(ours, theirs)| is_measured(*ours, *theirs).then(|| ours / theirs)).collect()
 }
 
 /// Returns the value that `share` of the numbers do not exceed (nearest rank), or None of none.
@@ -76,6 +78,7 @@ mod tests {
         assert_eq!(paired_ratios(&[2.0, 9.0], &[1.0, 3.0]), Some(vec![2.0, 3.0]));
         assert_eq!(paired_ratios(&[2.0], &[1.0, 3.0]), None);
         assert_eq!(paired_ratios(&[2.0], &[0.0]), None);
+        assert_eq!(paired_ratios(&[0.0], &[2.0]), None);
         assert_eq!(paired_ratios(&[], &[]), None);
     }
 
