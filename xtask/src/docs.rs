@@ -10,20 +10,21 @@ use anyhow::{Context, Result};
 use crate::checkout;
 use crate::ci::cargo;
 
-/// The pages that `quipu docs NAME` prints, each written to `docs/NAME.md`.
-const PAGES: &[&str] = &["metrics", "config"];
+/// What `quipu docs` is asked for, and the file in `docs/` that holds the answer.
+const PAGES: &[(&str, &str)] =
+    &[("metrics", "metrics.md"), ("config", "config.md"), ("file", "quipu.toml")];
 
 /// Writes every generated page.
 ///
 /// # Errors
 /// The binary does not build or does not know a page, or a page cannot be written.
 pub(crate) fn run() -> Result<()> {
-    for page in PAGES {
+    for (page, file) in PAGES {
         let arguments = ["run", "--quiet", "--package", "quipu", "--", "docs", page];
         let text = checkout::output(&cargo(), &arguments)?;
-        let path = checkout::root().join("docs").join(format!("{page}.md"));
+        let path = checkout::root().join("docs").join(file);
         fs::write(&path, text).with_context(|| format!("writing {}", path.display()))?;
-        println!("wrote docs/{page}.md");
+        println!("wrote docs/{file}");
     }
     Ok(())
 }

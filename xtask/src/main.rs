@@ -18,7 +18,7 @@ const USAGE: &str = "usage: cargo xtask <command>
 
   tidy          check the rules of the house: crates, sizes, names, documentation
   ci            fmt, clippy, test, doc and tidy, in that order
-  docs          write docs/metrics.md and docs/config.md from the lists in the code
+  docs          write docs/metrics.md, docs/config.md and docs/quipu.toml
   bench         compare with Redis, print ratios against the bars (--help for its options)";
 
 fn main() -> ExitCode {
