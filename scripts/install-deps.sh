@@ -3,10 +3,8 @@
 # curl, promtool, strace, redis-py, and a C linker. Installs where it may (root and apt), says
 # plainly what is missing where it may not. Never fails: a test that lacks its tool says so.
 #
-# Sourced by other scripts, it leaves `missing` (words) and puts redis-py's interpreter into
-# QUIPU_TEST_PYTHON.
+# Sourced by other scripts, it leaves `missing`, words for what could not be had.
 
-quipu_cache="${XDG_CACHE_HOME:-$HOME/.cache}/quipu"
 missing=""
 
 # command:package; Debian 12 ships promtool in the package prometheus.
@@ -38,32 +36,38 @@ install_packages() {
     return 0
   fi
   echo "installing: $packages"
-  # Packages must not start their daemons: the tests start their own on free ports.
-  local policy=/usr/sbin/policy-rc.d made_policy=""
-  if [ ! -e "$policy" ]; then
-    printf '#!/bin/sh\nexit 101\n' >"$policy" && chmod +x "$policy" && made_policy=yes
-  fi
-  export DEBIAN_FRONTEND=noninteractive
   # shellcheck disable=SC2086 # the list is words on purpose
-  apt_install $packages || { apt-get -qq update && apt_install $packages; } ||
+  (without_daemons && apt_install $packages) ||
+    (without_daemons && apt-get -qq update && apt_install $packages) ||
     echo "apt-get could not install all of: $packages"
-  if [ -n "$made_policy" ]; then rm -f "$policy"; fi
+}
+
+# Packages must not start their daemons: the tests start their own on free ports. In a subshell, so
+# that the policy goes when it ends.
+without_daemons() {
+  local policy=/usr/sbin/policy-rc.d
+  export DEBIAN_FRONTEND=noninteractive
+  [ -e "$policy" ] && return 0
+  trap "rm -f $policy" EXIT
+  printf '#!/bin/sh\nexit 101\n' >"$policy" && chmod +x "$policy"
 }
 
 apt_install() {
   apt-get -qq install -y --no-install-recommends -o Dpkg::Use-Pty=0 "$@" >/dev/null
 }
 
-# redis-py lives in an environment of its own, outside the checkout and the system.
+# redis-py lives in an environment of its own beside the build, where the test of it looks; the
+# version is the one that crates/quipu/tests/it/clients.rs names.
+redis_py_folder="${CARGO_TARGET_DIR:-target}/redis-py"
+
+has_redis_py() { "$redis_py_folder/bin/python" -c 'import redis' 2>/dev/null; }
+
 install_redis_py() {
-  local venv="$quipu_cache/python"
-  export QUIPU_TEST_PYTHON="$venv/bin/python"
-  if "$QUIPU_TEST_PYTHON" -c 'import redis' 2>/dev/null; then return 0; fi
-  has python3 || return 0
-  echo "installing redis-py into $venv"
-  mkdir -p "$quipu_cache"
-  python3 -m venv --clear "$venv" >/dev/null 2>&1 &&
-    "$venv/bin/pip" install --quiet --disable-pip-version-check 'redis>=5,<8' ||
+  if has_redis_py || ! has python3; then return 0; fi
+  echo "installing redis-py into $redis_py_folder"
+  mkdir -p "$redis_py_folder"
+  python3 -m venv --clear "$redis_py_folder" >/dev/null 2>&1 &&
+    "$redis_py_folder/bin/pip" install --quiet --disable-pip-version-check 'redis==5.2.1' ||
     echo "redis-py could not be installed"
 }
 
@@ -72,10 +76,7 @@ name_what_is_missing() {
   for pair in $wanted; do
     has "${pair%%:*}" || missing="$missing ${pair%%:*}"
   done
-  if ! "$QUIPU_TEST_PYTHON" -c 'import redis' 2>/dev/null; then
-    missing="$missing redis-py"
-    unset QUIPU_TEST_PYTHON
-  fi
+  has_redis_py || missing="$missing redis-py"
   if ! has cargo && [ -x "$HOME/.cargo/bin/cargo" ]; then
     export PATH="$HOME/.cargo/bin:$PATH"
   fi
