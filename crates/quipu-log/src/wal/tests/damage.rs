@@ -1,0 +1,1 @@
+//! Flipped bits, missing files, foreign files.
