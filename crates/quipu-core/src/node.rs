@@ -12,7 +12,7 @@ use stdx::hash::hash64;
 use crate::execute::Context;
 use crate::limits::OP_LOG_BYTES_MAX;
 use crate::op::Op;
-use crate::outcome::{Dependency, Refusal, Reply, Verdict};
+use crate::outcome::{Dependency, Position, Refusal, Reply, Verdict};
 use crate::shard::Shard;
 use crate::table::shard_bits;
 
@@ -358,18 +358,24 @@ impl<C: Cells> Node<C> {
             while bits != 0 {
                 let id = (index * 64) as u16 + bits.trailing_zeros() as u16;
                 bits &= bits - 1;
-                let durable = self.durable_upto(id);
-                let mut shard = self.cells.shard(id);
-                bytes += shard.open_bytes();
-                let from = payload.len();
-                if let Some(batch) = shard.seal(durable, payload) {
-                    sealed.push(Sealed { shard: id, batch, range: from..payload.len() });
-                }
+                bytes += self.seal(id, payload, sealed);
             }
         }
         let room = reserve((payload.len() - start) as u64);
         self.room_bytes.store(room, Ordering::Relaxed);
         self.open_bytes.fetch_sub(bytes, Ordering::Relaxed);
+    }
+
+    /// Seals the open batch of one shard; returns the bytes that it was booked with.
+    fn seal(&self, id: u16, payload: &mut Vec<u8>, sealed: &mut Vec<Sealed>) -> u64 {
+        let durable = self.durable_upto(id);
+        let mut shard = self.cells.shard(id);
+        let bytes = shard.open_bytes();
+        let from = payload.len();
+        if let Some(batch) = shard.seal(durable, payload) {
+            sealed.push(Sealed { shard: id, batch, range: from..payload.len() });
+        }
+        bytes
     }
 
     /// Says how many log bytes may be open, and whether it is the disk that limits them.
@@ -427,7 +433,7 @@ fn acceptable(first: &Reply, reply: Reply) -> Result<(), Reply> {
 impl Reply {
     /// A refusal that depends on nothing.
     pub fn refused(refusal: Refusal) -> Self {
-        Self { result: Err(refusal), position: Default::default(), depends: Default::default() }
+        Self { result: Err(refusal), position: Position::default(), depends: Dependency::default() }
     }
 }
 
