@@ -47,6 +47,8 @@ pub struct Hub {
     pub settings: Settings,
     /// Log time.
     pub clock: Clock,
+    /// Since when this process serves.
+    pub started: Stopwatch,
     /// Rung when somebody waits for a commit by the committer.
     pub commit_bell: Bell,
     /// Rung when there may be a segment to prepare or a fold to start.
@@ -111,6 +113,7 @@ impl Hub {
             registry: Registry::new(env!("CARGO_PKG_VERSION")),
             settings,
             clock,
+            started: Stopwatch::start(),
             commit_bell: Bell::default(),
             upkeep_bell: Bell::default(),
             tick_bell: Bell::default(),

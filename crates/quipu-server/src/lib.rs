@@ -14,6 +14,7 @@ pub mod machine;
 pub mod node;
 pub mod recovery;
 mod resp;
+mod tally;
 mod threads;
 mod upkeep;
 pub mod waker;

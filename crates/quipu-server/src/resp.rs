@@ -1,6 +1,8 @@
 //! Redis clients: event loops, connections, sessions.
 
 mod connection;
+mod facts;
+mod group;
 mod output;
 pub(crate) mod peers;
 mod session;

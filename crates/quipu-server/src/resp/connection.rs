@@ -150,7 +150,7 @@ impl Connection {
             return Progress::Close;
         }
         if self.output.pending() > self.output_bytes_max {
-            hub.registry.add(Counter::ConnectionsCut(ConnectionCut::Output), 1);
+            hub.registry.add(Counter::ConnectionsCut(ConnectionCut::Unread), 1);
             return Progress::Close;
         }
         if self.ending && self.output.pending() == 0 {
