@@ -1,1 +1,4 @@
-//! quipu-wire.
+//! Codecs over bytes: no sockets, no clocks, no threads.
+
+pub mod limits;
+pub mod resp;
