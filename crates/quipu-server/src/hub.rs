@@ -101,13 +101,8 @@ impl Hub {
         wakers: Vec<Waker>,
     ) -> Self {
         node.set_room(log.room(), false);
-        let commit = Commit {
-            log,
-            cut: Cut::default(),
-            durable: Vec::new(),
-            failure: None,
-            unmarked: true,
-        };
+        let commit =
+            Commit { log, cut: Cut::default(), durable: Vec::new(), failure: None, unmarked: true };
         Self {
             node,
             registry: Registry::new(env!("CARGO_PKG_VERSION")),

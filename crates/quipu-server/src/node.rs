@@ -251,7 +251,15 @@ fn open(settings: &Settings) -> Result<Store, StartError> {
             cut.blocks, cut.offset, cut.file
         )
     });
-    Ok(Store { log, preparer, shards, seed, clock, notes: notes.into_iter().collect(), truncated_bytes })
+    Ok(Store {
+        log,
+        preparer,
+        shards,
+        seed,
+        clock,
+        notes: notes.into_iter().collect(),
+        truncated_bytes,
+    })
 }
 
 fn options(settings: &Settings, first: u64) -> Options {

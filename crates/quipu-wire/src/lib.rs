@@ -1,3 +1,4 @@
 //! Codecs over bytes: no sockets, no clocks, no threads.
 
+pub mod limits;
 pub mod resp;

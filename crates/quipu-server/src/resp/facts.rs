@@ -12,8 +12,7 @@ use quipu_wire::resp::reply::{self, HelloFacts};
 use crate::resp::peers::Peer;
 use crate::resp::session::{Session, Turn};
 
-const NO_PASSWORD: &str =
-    "AUTH <password> called without any password configured for the default user. Are you sure \
+const NO_PASSWORD: &str = "AUTH <password> called without any password configured for the default user. Are you sure \
      your configuration is correct?";
 
 /// AUTH: nobody has a password yet.

@@ -161,18 +161,20 @@ impl Session {
                 let action = many.what.action();
                 let mut replies = Vec::new();
                 for name in many.keys.iter() {
-                    let op = quipu_core::op::Op {
-                        name,
-                        action,
-                        token: quipu_core::op::Token::None,
-                    };
+                    let op =
+                        quipu_core::op::Op { name, action, token: quipu_core::op::Token::None };
                     replies.push(group.shards.execute(&op));
                 }
                 group.depends.extend(replies.iter().map(|reply| reply.depends));
                 reply::many(out, self.proto, many.what, &replies);
                 self.default_waits()
             }
-            Ok(Command::Scan(_) | Command::DbSize | Command::Stream(_) | Command::Checkpoint { .. }) => {
+            Ok(
+                Command::Scan(_)
+                | Command::DbSize
+                | Command::Stream(_)
+                | Command::Checkpoint { .. },
+            ) => {
                 let why = "commands about all counters or streams do not go into a group; send \
                            them before or after";
                 reply::error(out, "ERR", &why);

@@ -139,7 +139,8 @@ mod tests {
 
     fn filled() -> Output {
         let mut out = Output::default();
-        for (text, batch) in [("a", None), ("b", Some(5)), ("c", None), ("d", Some(5)), ("e", Some(7))]
+        for (text, batch) in
+            [("a", None), ("b", Some(5)), ("c", None), ("d", Some(5)), ("e", Some(7))]
         {
             reply(&mut out, text, batch);
         }

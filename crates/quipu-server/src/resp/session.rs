@@ -234,7 +234,12 @@ impl Session {
     }
 
     /// Commands that depend on no counter.
-    pub(crate) fn about_connection(&mut self, asked: &Command<'_>, turn: &Turn<'_>, out: &mut Vec<u8>) {
+    pub(crate) fn about_connection(
+        &mut self,
+        asked: &Command<'_>,
+        turn: &Turn<'_>,
+        out: &mut Vec<u8>,
+    ) {
         match asked {
             Command::Ping(message) => reply::pong(out, *message),
             Command::Echo(message) => reply::bulk(out, message),
@@ -317,13 +322,7 @@ impl Session {
         end_held(out, at, turn.hub, depends.into_iter());
     }
 
-    fn checkpoint(
-        &mut self,
-        name: &[u8],
-        sequence: u64,
-        turn: &mut Turn<'_>,
-        out: &mut Output,
-    ) {
+    fn checkpoint(&mut self, name: &[u8], sequence: u64, turn: &mut Turn<'_>, out: &mut Output) {
         let at = out.position();
         turn.tally.operation(OperationKind::Stream);
         match turn.hub.node.checkpoint(turn.now_ms, name, sequence) {
