@@ -18,3 +18,9 @@ mod tally;
 mod threads;
 mod upkeep;
 pub mod waker;
+
+/// Chooses the deliberate bug of this process by name; answers whether there is one of that name.
+#[cfg(feature = "canary")]
+pub fn choose_canary(name: &str) -> bool {
+    quipu_core::canary::choose(name)
+}

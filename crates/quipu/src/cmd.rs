@@ -7,6 +7,7 @@ mod get;
 mod ingest;
 mod ingest_progress;
 mod scan;
+mod serve;
 mod take;
 mod target;
 
@@ -15,6 +16,7 @@ use std::process::ExitCode;
 /// What to do. Each variant's help is that of its arguments.
 #[derive(Debug, clap::Subcommand)]
 pub(crate) enum Command {
+    Serve(serve::ServeArgs),
     Config(config::ConfigArgs),
     Ingest(ingest::IngestArgs),
     Add(add::AddArgs),
@@ -32,6 +34,7 @@ impl Command {
     /// If it did not do what was asked; the message is for the user.
     pub(crate) fn run(self) -> anyhow::Result<ExitCode> {
         match self {
+            Self::Serve(args) => serve::run(&args),
             Self::Config(args) => config::run(&args),
             Self::Ingest(args) => ingest::run(&args),
             Self::Add(args) => add::run(args),

@@ -109,7 +109,8 @@ impl Worker {
     }
 
     fn turn(&mut self, events: &[Event]) {
-        let mut turn = Turn::begin(&self.hub, &self.peers);
+        let (hub, peers) = (Arc::clone(&self.hub), Arc::clone(&self.peers));
+        let mut turn = Turn::begin(&hub, &peers);
         for event in events {
             match event.data.u64() {
                 LISTENER => self.accept(),

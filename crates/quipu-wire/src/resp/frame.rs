@@ -283,7 +283,7 @@ impl<'a> Request<'a> {
     }
 
     /// All arguments.
-    pub fn iter(&self) -> impl Iterator<Item = &'a [u8]> + use<'a> {
+    pub fn iter(&self) -> impl Iterator<Item = &'a [u8]> + Clone + use<'a> {
         let Request { bytes, spans } = *self;
         spans.iter().filter_map(move |s| bytes.get(s.start as usize..s.end as usize))
     }
