@@ -357,3 +357,15 @@ fn what_does_not_exist_or_is_refused_ends_with_one_and_nonsense_with_two() {
     assert_eq!(run(&["add"]), 2);
     assert_eq!(run(&["ingest", "/", "--match", "x", "--count", "y"]), 2);
 }
+
+#[test]
+fn lines_that_count_for_nothing_never_stop_the_ingest() {
+    let (_place, data, file) = place();
+    // More than an ingest keeps of lines without a checkpoint.
+    let line = format!("{}\n", "x".repeat(999));
+    std::fs::write(&file, line.repeat(40_000) + "end.rs\n").expect("written");
+    let node = Node::start(&data);
+    let summary = node.ingest(&file);
+    summary.check(0, 40_001, 2);
+    assert_eq!((summary.number("unmatched"), summary.number("reconnects")), (40_000, 0));
+}
