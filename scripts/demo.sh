@@ -187,9 +187,14 @@ compare() {
     say "$2: $(wc -l <"$work/$1.counted" | tr -d ' ') counters, sum $total: equal to awk | sort | uniq -c"
 }
 
-run_ingest() {
+# ingest ERRORS OPTION...: counts the input, in the background, as process $ingest.
+ingest() {
+    errors=$1
+    shift
+    # Only the background process opens ERRORS: a pipe waits there for its reader.
     "$quipu" ingest "$work/input" --match "$pattern" --count "$first" --count "$second" \
-        --node "$resp" "$@"
+        --node "$resp" "$@" >"$work/ingest.out" 2>>"$errors" &
+    ingest=$!
 }
 
 # Counts the input; kills the node with SIGKILL at KILL_AFTER answered lines and starts it again
@@ -198,9 +203,7 @@ ingest_through_a_kill() {
     kill_after=${KILL_AFTER:-$((lines / 3))}
     killed_at=
     mkfifo "$work/acks"
-    run_ingest --report-every $((lines / 200 + 1)) --checkpoint-every $((lines / 20 + 1)) \
-        >"$work/ingest.out" 2>"$work/acks" &
-    ingest=$!
+    ingest "$work/acks" --report-every $((lines / 200 + 1)) --checkpoint-every $((lines / 20 + 1))
     while read -r word number rest; do
         say "$word $number $rest" >>"$work/ingest.err"
         [ "$word" = acked ] || say "   ingest: $word $number $rest"
@@ -246,9 +249,11 @@ compare first "$first_scan"
 compare second "$second_scan"
 
 step "the same ingest again adds nothing"
-run_ingest >"$work/again.out" 2>>"$work/ingest.err" || fail "the second ingest failed"
-grep -E '^(lines|resumed|added)' "$work/again.out"
-[ "$(awk '$1 == "added" { print $2 }' "$work/again.out")" = 0 ] || fail "it added something"
+ingest "$work/ingest.err"
+wait "$ingest" || fail "the second ingest failed"
+ingest=
+grep -E '^(lines|resumed|added)' "$work/ingest.out"
+[ "$(awk '$1 == "added" { print $2 }' "$work/ingest.out")" = 0 ] || fail "it added something"
 compare first "$first_scan"
 
 step "one increment sent three times with one token"

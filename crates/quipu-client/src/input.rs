@@ -73,7 +73,6 @@ impl Input {
             }
             Input::Pipe(stdin, _) => {
                 let io = |source| InputError::Io { path: PathBuf::from("-"), source };
-                let room = room.get_mut(..READ_BYTES).unwrap_or_default();
                 stdin.lock().read(room).map_err(io)
             }
         }

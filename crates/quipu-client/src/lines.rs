@@ -71,9 +71,9 @@ impl Lines {
         Position { lines: self.before, offset: self.base + self.next as u64 }
     }
 
-    /// Returns how many bytes are held, read or not.
+    /// Returns how many bytes of lines that were taken are held, to be taken again.
     pub fn held(&self) -> usize {
-        self.filled - self.kept
+        self.next - self.kept
     }
 
     /// Takes the next line.
@@ -97,7 +97,7 @@ impl Lines {
         Step::Line(line.strip_suffix(b"\r").unwrap_or(line))
     }
 
-    /// Returns room of at least [`READ_BYTES`] for the bytes that follow.
+    /// Returns room of [`READ_BYTES`] for the bytes that follow.
     ///
     /// # Errors
     /// What was read of the next line is already longer than a line may be.
@@ -117,7 +117,8 @@ impl Lines {
         if self.buffer.len() < self.filled + READ_BYTES {
             self.buffer.resize((self.filled + READ_BYTES).next_power_of_two(), 0);
         }
-        Ok(self.buffer.get_mut(self.filled..).unwrap_or_default())
+        // No more than that: what is read ahead must not crowd out what has to be kept.
+        Ok(self.buffer.get_mut(self.filled..self.filled + READ_BYTES).unwrap_or_default())
     }
 
     /// Takes the first `bytes` of the room as read; none means that the source has ended.
@@ -192,8 +193,9 @@ mod tests {
         let second = lines.position();
         assert_eq!(second, Position { lines: 11, offset: 1002 });
         assert_eq!(lines.step(), Step::Line(b"bb"));
+        assert_eq!(lines.held(), 5);
         lines.release(second);
-        assert_eq!(lines.held(), 7);
+        assert_eq!(lines.held(), 3, "what was not taken yet is not held");
         lines.go_to(second);
         assert_eq!(lines.step(), Step::Line(b"bb"));
         assert_eq!(lines.step(), Step::Line(b"ccc"));
