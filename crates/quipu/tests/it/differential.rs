@@ -301,16 +301,27 @@ fn session(mut connection: Resp, bytes: &[u8], ends: bool) -> Vec<String> {
     }
 }
 
+/// Demands that every session of both lists goes the same way on both sides.
+fn compare_sessions(ours: impl Fn() -> Resp, peer: impl Fn() -> Resp) {
+    let endings = ENDINGS.iter().map(|bytes| (bytes, true));
+    let beginnings = BEGINNINGS.iter().map(|bytes| (bytes, false));
+    for (bytes, ends) in endings.chain(beginnings) {
+        let (ours, redis) = (session(ours(), bytes, ends), session(peer(), bytes, ends));
+        assert_eq!(ours, redis, "after {}", bytes.escape_ascii());
+    }
+}
+
 #[test]
 fn protocol_errors_and_endings_are_those_of_redis() {
     let Some(redis) = tool::find("redis-server") else { return };
     let folder = TempDir::new().expect("a temporary directory");
     let (node, peer) = (Start::new(&folder.path().join("data")).run(), Peer::start(&redis, &[]));
-    let endings = ENDINGS.iter().map(|bytes| (bytes, true));
-    let beginnings = BEGINNINGS.iter().map(|bytes| (bytes, false));
-    for (bytes, ends) in endings.chain(beginnings) {
-        let ours = session(node.resp(), bytes, ends);
-        let redis = session(peer.resp(), bytes, ends);
-        assert_eq!(ours, redis, "after {}", bytes.escape_ascii());
-    }
+    compare_sessions(|| node.resp(), || peer.resp());
+}
+
+#[test]
+fn the_sessions_are_the_same_for_two_redis_servers() {
+    let Some(redis) = tool::find("redis-server") else { return };
+    let (one, other) = (Peer::start(&redis, &[]), Peer::start(&redis, &[]));
+    compare_sessions(|| one.resp(), || other.resp());
 }

@@ -5,16 +5,16 @@
 //! one file per claim. The checks of `kill_loop` and `sync_frozen` answer a [`Violation`] instead
 //! of panicking, because `canaries` demands that they fail on builds with a known bug.
 
-//canaries;
+mod canaries;
 mod chance;
 //clients;
 mod differential;
 mod http;
-//kill_loop;
+mod kill_loop;
 //limits;
 mod node;
 mod resp;
-//sync_frozen;
+mod sync_frozen;
 mod tool;
 
 /// A promise that the program broke: which check saw it, and what was seen.

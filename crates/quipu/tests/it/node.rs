@@ -1,6 +1,7 @@
 //! Starts the real programs, `quipu serve` and its peer redis-server, and stops them by pid.
 
 use std::collections::BTreeMap;
+use std::env;
 use std::ffi::OsString;
 use std::fs::{self, File};
 use std::io::{BufRead as _, BufReader};
@@ -37,6 +38,12 @@ pub(crate) fn poll<T>(patience: Duration, mut probe: impl FnMut() -> Option<T>) 
     }
 }
 
+/// Returns the binary under test: the one that cargo built with the tests, or the one that
+/// `QUIPU_BINARY` names, such as a release build.
+pub(crate) fn binary() -> PathBuf {
+    env::var_os("QUIPU_BINARY").map_or_else(|| env!("CARGO_BIN_EXE_quipu").into(), PathBuf::from)
+}
+
 /// What to start: program, data directory, flags and environment.
 #[derive(Debug, Clone)]
 pub(crate) struct Start {
@@ -50,7 +57,7 @@ impl Start {
     /// Returns a start of the tested binary on the directory `data`, all listeners on port 0.
     pub(crate) fn new(data: &Path) -> Self {
         Self {
-            program: PathBuf::from(env!("CARGO_BIN_EXE_quipu")),
+            program: binary(),
             data: data.to_path_buf(),
             flags: Vec::new(),
             environment: Vec::new(),
