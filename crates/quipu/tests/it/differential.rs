@@ -117,10 +117,8 @@ impl Sides {
                 self.subject == Subject::Redis || ours.fails_with(prefix)
             }
         };
-        if agrees && ours != peer {
-            if let Some(id) = claimed(compare) {
-                *self.needed.entry(id).or_default() += 1;
-            }
+        if let (true, Some(id)) = (agrees && ours != peer, claimed(compare)) {
+            *self.needed.entry(id).or_default() += 1;
         }
         agrees
     }

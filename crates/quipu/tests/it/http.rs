@@ -10,13 +10,11 @@ use serde_json::Value;
 use crate::node::PATIENCE;
 use crate::resp::is_timeout;
 
-/// A reply: status, headers with names in lower case, body.
+/// A reply: status and body.
 #[derive(Debug)]
 pub(crate) struct HttpReply {
     /// The status code.
     pub(crate) status: u16,
-    /// The headers.
-    pub(crate) headers: BTreeMap<String, String>,
     /// The body, without transfer coding.
     pub(crate) body: Vec<u8>,
 }
@@ -78,8 +76,10 @@ impl Http {
             head += "\r\n";
         }
         let length = body.len();
-        head +=
-            &format!("Content-Type: application/json\r\nContent-Length: {length}\r\n\r\n{body}");
+        head += "Content-Type: application/json\r\nContent-Length: ";
+        head += &length.to_string();
+        head += "\r\n\r\n";
+        head += body;
         self.send_bytes(head.as_bytes())
     }
 
@@ -145,7 +145,7 @@ fn parse(input: &[u8]) -> Option<(HttpReply, usize)> {
         let length = headers.get("content-length").map_or(Some(0), |text| text.parse().ok())?;
         (input.get(start..start + length)?.to_vec(), start + length)
     };
-    Some((HttpReply { status, headers, body }, end))
+    Some((HttpReply { status, body }, end))
 }
 
 /// Reads a body in chunks from `at`: the body and where it ends.

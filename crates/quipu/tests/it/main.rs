@@ -5,13 +5,15 @@
 //! one file per claim. The checks of `kill_loop` and `sync_frozen` answer a [`Violation`] instead
 //! of panicking, because `canaries` demands that they fail on builds with a known bug.
 
+use std::fmt;
+
 mod canaries;
 mod chance;
-//clients;
+mod clients;
 mod differential;
 mod http;
 mod kill_loop;
-//limits;
+mod limits;
 mod node;
 mod resp;
 mod sync_frozen;
@@ -24,6 +26,12 @@ pub(crate) struct Violation {
     pub(crate) check: &'static str,
     /// What was expected and what came.
     pub(crate) detail: String,
+}
+
+impl fmt::Display for Violation {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(out, "broken promise `{}`: {}", self.check, self.detail)
+    }
 }
 
 impl Violation {

@@ -172,16 +172,18 @@ impl Node {
                 Err(RecvTimeoutError::Timeout) => return Err("no line `ready`".into()),
                 Err(RecvTimeoutError::Disconnected) => return Err("stdout closed".into()),
             };
-            let mut words = line.split_whitespace();
-            match (words.next(), words.next()) {
-                (Some("ready"), None) => return Ok(()),
-                (Some(name), Some(address)) => {
-                    if let Ok(address) = address.parse() {
-                        self.addresses.insert(name.to_owned(), address);
-                    }
-                }
-                _ => {}
+            if line.trim() == "ready" {
+                return Ok(());
             }
+            self.note_address(&line);
+        }
+    }
+
+    /// Notes the address of a line `name address`; other lines of the banner are for people.
+    fn note_address(&mut self, line: &str) {
+        let mut words = line.split_whitespace();
+        if let (Some(name), Some(Ok(address))) = (words.next(), words.next().map(str::parse)) {
+            self.addresses.insert(name.to_owned(), address);
         }
     }
 

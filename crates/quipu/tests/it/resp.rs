@@ -11,7 +11,7 @@ use std::time::Duration;
 use crate::node::PATIENCE;
 
 /// Bytes read from the socket at once (guess).
-const READ_BYTES: usize = 64 * 1024;
+const READ_BYTES: usize = 16 * 1024;
 
 /// One reply. The first field is always the type byte of the protocol.
 #[derive(Clone, PartialEq, Eq)]

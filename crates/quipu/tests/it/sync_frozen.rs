@@ -201,6 +201,6 @@ fn nothing_that_depends_on_a_frozen_sync_leaves_any_socket() {
     let folder = TempDir::new().expect("a temporary directory");
     let Some(shim) = shim(folder.path()) else { return };
     if let Err(violation) = check(&Start::new(&folder.path().join("data")), &shim) {
-        panic!("{violation:#?}");
+        panic!("{violation}");
     }
 }

@@ -246,7 +246,7 @@ impl Stream {
     fn mix_case(&mut self, words: &mut Words) {
         for letter in words.iter_mut().take(1).flatten() {
             if self.chance.percent(50) {
-                *letter ^= if letter.is_ascii_alphabetic() { 0x20 } else { 0 };
+                *letter = other_case(*letter);
             }
         }
     }
@@ -447,14 +447,18 @@ fn words(lines: &'static [&'static str]) -> impl FnOnce(&mut Chance) -> Words {
     |chance| chance.pick(lines).split(' ').map(|word| word.as_bytes().to_vec()).collect()
 }
 
+const fn other_case(letter: u8) -> u8 {
+    if letter.is_ascii_alphabetic() { letter ^ 0x20 } else { letter }
+}
+
 /// Writes one word of an inline command, quoted where it must be.
 fn inline_word(word: &[u8]) -> String {
     let plain = |byte: &u8| byte.is_ascii_alphanumeric() || b":/{}-_*[]".contains(byte);
     if !word.is_empty() && word.iter().all(plain) {
         return String::from_utf8_lossy(word).into_owned();
     }
-    let quoted: String = word.iter().map(|byte| format!("\\x{byte:02x}")).collect();
-    format!("\"{quoted}\"")
+    let quoted: Vec<String> = word.iter().map(|byte| format!("\\x{byte:02x}")).collect();
+    format!("\"{}\"", quoted.concat())
 }
 
 /// Returns the id of the known difference that `compare` claims.

@@ -25,19 +25,19 @@ pub(crate) struct Entry {
 }
 
 /// Returns the books of the counters that all [`Plain`] clients share.
-pub(crate) fn shared_counters() -> Arc<Vec<Entry>> {
-    Arc::new((0..COUNTERS).map(|_| Entry::default()).collect())
+pub(crate) fn shared_counters() -> Arc<[Entry]> {
+    (0..COUNTERS).map(|_| Entry::default()).collect()
 }
 
 /// Sends `INCR` on shared counters.
 #[derive(Debug)]
 pub(crate) struct Plain {
-    books: Arc<Vec<Entry>>,
+    books: Arc<[Entry]>,
 }
 
 impl Plain {
     /// Returns a client on these books.
-    pub(crate) const fn new(books: Arc<Vec<Entry>>) -> Self {
+    pub(crate) const fn new(books: Arc<[Entry]>) -> Self {
         Self { books }
     }
 }
