@@ -43,7 +43,7 @@ impl Gate {
 
     /// Waits until a sync stands at the closed gate.
     fn holds_a_sync(&self) -> bool {
-        let held = self.file.with_extension("held");
+        let held = self.file.with_extension("gate.held");
         poll(PATIENCE, || held.exists().then_some(())).is_some()
     }
 }

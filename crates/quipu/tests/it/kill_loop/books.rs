@@ -4,7 +4,7 @@ use std::io;
 
 use crate::Violation;
 use crate::chance::Chance;
-use crate::resp::{Reply, Resp};
+use crate::resp::{Reply, Resp, encode_line};
 
 /// Why a client stopped.
 #[derive(Debug)]
@@ -46,23 +46,33 @@ pub(crate) fn accepted(reply: Reply, command: &str) -> Result<Reply, Stop> {
     }
 }
 
-/// Sends a command to a node that is not being killed.
-pub(crate) fn ask(node: &mut Resp, command: &str) -> Result<Reply, Violation> {
-    let reply = node
-        .try_call(command)
-        .map_err(|error| Violation::new("liveness", format!("{command}: {error}")))?;
-    match accepted(reply, command) {
-        Ok(reply) => Ok(reply),
-        Err(Stop::Violation(violation)) => Err(violation),
-        Err(Stop::Broken) => Err(Violation::new("liveness", format!("{command}: UNKNOWN"))),
+/// Sends commands to a node that is not being killed, in one pipeline, and returns their replies.
+pub(crate) fn ask<S: AsRef<str>>(node: &mut Resp, lines: &[S]) -> Result<Vec<Reply>, Violation> {
+    let bytes: Vec<u8> = lines.iter().flat_map(|line| encode_line(line.as_ref())).collect();
+    let broken = |error| Violation::new("liveness", format!("after a restart: {error}"));
+    node.send(&bytes).map_err(broken)?;
+    let mut replies = Vec::new();
+    for line in lines.iter().map(AsRef::as_ref) {
+        match accepted(node.receive().map_err(broken)?, line) {
+            Ok(reply) => replies.push(reply),
+            Err(Stop::Violation(violation)) => return Err(violation),
+            Err(Stop::Broken) => {
+                return Err(Violation::new("liveness", format!("{line}: UNKNOWN")));
+            }
+        }
     }
+    Ok(replies)
 }
 
-/// Reads a counter, committed; an absent one is 0.
-pub(crate) fn value_of(node: &mut Resp, name: &str) -> Result<i64, Violation> {
-    let reply = ask(node, &format!("GET {name}"))?;
-    if reply.is_null() {
-        return Ok(0);
-    }
-    reply.int().ok_or_else(|| Violation::new("form", format!("GET {name}: {reply:?}")))
+/// Reads counters `prefix:0`, `prefix:1` and on, committed; an absent one is 0.
+pub(crate) fn values_of(
+    node: &mut Resp,
+    prefix: &str,
+    count: usize,
+) -> Result<Vec<i64>, Violation> {
+    let reads: Vec<String> = (0..count).map(|key| format!("GET {prefix}:{key}")).collect();
+    let value = |reply: &Reply| if reply.is_null() { Some(0) } else { reply.int() };
+    let replies = ask(node, &reads)?;
+    let values: Option<Vec<i64>> = replies.iter().map(value).collect();
+    values.ok_or_else(|| Violation::new("form", format!("GET {prefix}: {replies:?}")))
 }

@@ -1,8 +1,10 @@
 //! Clients with tokens: after every restart all that had no answer is sent again, and the
 //! counters are exact.
 
+use std::mem;
+
 use crate::chance::Chance;
-use crate::kill_loop::books::{Client, Stop, accepted, ask, value_of};
+use crate::kill_loop::books::{Client, Stop, accepted, ask, values_of};
 use crate::resp::{Reply, Resp, encode_line};
 use crate::{Violation, demand};
 
@@ -81,13 +83,18 @@ impl Keyed {
         }
     }
 
-    /// Sends an answered operation again: it must count nothing and answer the same.
-    fn replay(node: &mut Resp, operation: &Operation, first: &Outcome) -> Result<(), Violation> {
-        let reply = ask(node, &operation.command)?;
-        let (again, repeat) = outcome(&reply)?;
-        demand(again == *first && repeat == "token", "token repeat", || {
-            format!("{}: first {first:?}, then {again:?} repeat {repeat}", operation.command)
-        })
+    /// Sends all answered operations again: they must count nothing and answer the same.
+    fn replay(&self, node: &mut Resp) -> Result<(), Violation> {
+        let commands: Vec<&str> =
+            self.answered.iter().map(|(operation, _)| operation.command.as_str()).collect();
+        let replies = ask(node, &commands)?;
+        for ((operation, first), reply) in self.answered.iter().zip(replies) {
+            let (again, repeat) = outcome(&reply)?;
+            demand(again == *first && repeat == "token", "token repeat", || {
+                format!("{}: first {first:?}, then {again:?} repeat {repeat}", operation.command)
+            })?;
+        }
+        Ok(())
     }
 }
 
@@ -112,16 +119,17 @@ impl Client for Keyed {
     }
 
     fn settle(&mut self, node: &mut Resp) -> Result<(), Violation> {
-        for (operation, first) in &self.answered {
-            Self::replay(node, operation, first)?;
-        }
-        for operation in std::mem::take(&mut self.unresolved) {
-            let (first, _) = outcome(&ask(node, &operation.command)?)?;
-            Self::replay(node, &operation, &first)?;
+        let unresolved = mem::take(&mut self.unresolved);
+        let commands: Vec<&str> =
+            unresolved.iter().map(|operation| operation.command.as_str()).collect();
+        let replies = ask(node, &commands)?;
+        for (operation, reply) in unresolved.into_iter().zip(replies) {
+            let (first, _) = outcome(&reply)?;
             self.resolve(operation, first);
         }
-        for (key, expected) in self.books.iter().enumerate() {
-            let value = value_of(node, &self.name(key))?;
+        self.replay(node)?;
+        let values = values_of(node, &format!("keyed:{}", self.id), COUNTERS)?;
+        for (key, (expected, value)) in self.books.iter().zip(values).enumerate() {
             demand(value == *expected, "exactly once", || {
                 format!("{} is {value}, its tokens applied {expected}", self.name(key))
             })?;
@@ -187,19 +195,20 @@ impl Client for Streamed {
     }
 
     fn settle(&mut self, node: &mut Resp) -> Result<(), Violation> {
-        while let Some(&(sequence, key)) = self.unresolved.first() {
-            ask(node, &self.command(sequence, key))?;
+        let commands: Vec<String> =
+            self.unresolved.iter().map(|&(sequence, key)| self.command(sequence, key)).collect();
+        for _ in ask(node, &commands)? {
             self.resolve_first();
         }
         if let Some((sequence, key)) = self.answered {
             let command = self.command(sequence, key);
-            let (again, repeat) = outcome(&ask(node, &command)?)?;
+            let (again, repeat) = outcome(&ask(node, &[&command])?[0])?;
             demand(repeat == "stream" && again.applied == 0, "stream repeat", || {
                 format!("{command} again: {again:?} repeat {repeat}")
             })?;
         }
-        for (key, expected) in self.books.iter().enumerate() {
-            let value = value_of(node, &format!("streamed:{key}"))?;
+        let values = values_of(node, "streamed", COUNTERS)?;
+        for (key, (expected, value)) in self.books.iter().zip(values).enumerate() {
             demand(value == *expected, "exactly once", || {
                 format!("streamed:{key} is {value}, its stream holds {expected}")
             })?;

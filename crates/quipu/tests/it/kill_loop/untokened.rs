@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering::SeqCst};
 
 use crate::chance::Chance;
-use crate::kill_loop::books::{Client, Stop, accepted, value_of};
+use crate::kill_loop::books::{Client, Stop, accepted, values_of};
 use crate::resp::{Resp, encode_line};
 use crate::{Violation, demand};
 
@@ -62,8 +62,8 @@ impl Client for Plain {
     }
 
     fn settle(&mut self, node: &mut Resp) -> Result<(), Violation> {
-        for (key, entry) in self.books.iter().enumerate() {
-            let value = value_of(node, &format!("plain:{key}"))?;
+        let values = values_of(node, "plain", COUNTERS)?;
+        for (key, (entry, value)) in self.books.iter().zip(values).enumerate() {
             let base = entry.base.swap(value, SeqCst);
             let least = (base + entry.acknowledged.swap(0, SeqCst)).max(entry.seen.load(SeqCst));
             let most = base + entry.sent.swap(0, SeqCst);
@@ -115,8 +115,8 @@ impl Client for WriteBehind {
     }
 
     fn settle(&mut self, node: &mut Resp) -> Result<(), Violation> {
-        for (key, (floor, sent)) in self.books.iter_mut().enumerate() {
-            let value = value_of(node, &format!("behind:{key}"))?;
+        let values = values_of(node, "behind", COUNTERS)?;
+        for (key, ((floor, sent), value)) in self.books.iter_mut().zip(values).enumerate() {
             demand(value >= *floor, "durable floor", || {
                 format!("behind:{key} is {value}, a committed read had shown {floor}")
             })?;
