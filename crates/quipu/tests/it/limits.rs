@@ -7,9 +7,9 @@ use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
 
-use crate::http::request;
+use crate::http::{Request, request};
 use crate::node::{Node, PATIENCE, Start};
-use crate::resp::{Resp, encode, encode_line, is_timeout};
+use crate::resp::{Reply, Resp, encode, encode_line, is_timeout};
 use crate::tool;
 
 /// A node with some flags, in a directory of its own.
@@ -299,6 +299,47 @@ fn when_memory_is_full_new_counters_are_refused_and_existing_ones_go_on() {
     assert!(socket.call("QUIPU.ADD new 1 STREAM s 1").fails_with("OOM"));
     assert!(socket.call("QUIPU.ADD new 1 STREAM s 2").fails_with("HELD 1"));
     still_serves(&mut bounded.node);
+}
+
+#[test]
+fn when_token_memory_is_full_new_tokens_are_refused_and_all_else_goes_on() {
+    let bounded = node_with(&[("token.max", "2")]);
+    let mut socket = bounded.node.resp();
+    for (token, value) in [("t1", 1), ("t2", 2)] {
+        let reply = socket.call(&format!("QUIPU.ADD full 1 TOKEN {token}"));
+        assert_eq!(reply.items().first().and_then(Reply::int), Some(value), "{reply:?}");
+    }
+    assert!(socket.call("QUIPU.ADD full 1 TOKEN t3").fails_with("BUSY"));
+    let key = ["Idempotency-Key: t3"];
+    let path = "/v1/default/counters/full";
+    let asked = Request { headers: &key, ..request("POST", path, r#"{"add":1}"#) };
+    let refused = bounded.node.http().call(&asked);
+    assert!([429, 503].contains(&refused.status), "{refused:?}");
+    let repeat = socket.call("QUIPU.ADD full 1 TOKEN t1");
+    assert_eq!(repeat.items().last().and_then(Reply::text), Some("token"), "{repeat:?}");
+    assert_eq!(socket.call("INCR full").int(), Some(3), "a refusal or a repeat counted");
+}
+
+#[test]
+fn when_stream_memory_is_full_new_streams_are_refused_and_old_ones_go_on() {
+    let bounded = node_with(&[("stream.max", "1")]);
+    let mut socket = bounded.node.resp();
+    assert!(socket.call("QUIPU.ADD full 1 STREAM first 1").error().is_none());
+    assert!(socket.call("QUIPU.ADD full 1 STREAM second 1").fails_with("BUSY"));
+    let reply = socket.call("QUIPU.ADD full 1 STREAM first 2");
+    assert_eq!(reply.items().first().and_then(Reply::int), Some(2), "{reply:?}");
+}
+
+#[test]
+fn a_group_beyond_its_bound_is_refused_whole() {
+    let bounded = node_with(&[("limits.multi_commands", "2")]);
+    let mut socket = bounded.node.resp();
+    assert_eq!(socket.call("MULTI").text(), Some("OK"));
+    assert_eq!(socket.call("INCR grouped").text(), Some("QUEUED"));
+    assert_eq!(socket.call("INCR grouped").text(), Some("QUEUED"));
+    assert!(socket.call("INCR grouped").error().is_some());
+    assert!(socket.call("EXEC").fails_with("EXECABORT"));
+    assert!(socket.call("GET grouped").is_null());
 }
 
 #[test]

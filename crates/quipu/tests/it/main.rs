@@ -16,6 +16,7 @@ mod kill_loop;
 mod limits;
 mod node;
 mod resp;
+mod sync_failed;
 mod sync_frozen;
 mod tool;
 

@@ -13,7 +13,7 @@ const COUNTERS: usize = 8;
 /// Commands of one pipeline, at most.
 const PIPELINE_MAX: usize = 24;
 /// Acknowledged operations that are replayed after each restart, at most.
-const REPLAYED_MAX: usize = 32;
+const REPLAYED_MAX: usize = 64;
 /// The bound of the bounded counters: reached soon, so that most outcomes are rejections.
 const BOUND: i64 = 500;
 
