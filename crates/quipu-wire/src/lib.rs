@@ -1,1 +1,3 @@
-//! quipu-wire.
+//! Codecs over bytes: no sockets, no clocks, no threads.
+
+pub mod resp;

@@ -4,6 +4,10 @@
 //! Reading order: `node` (starts and stops processes), `resp` and `http` (the two clients), then
 //! one file per claim. The checks of `kill_loop` and `sync_frozen` answer a [`Violation`] instead
 //! of panicking, because `canaries` demands that they fail on builds with a known bug.
+//!
+//! The environment chooses: `QUIPU_REQUIRE_TOOLS` (a missing program fails instead of skipping),
+//! `QUIPU_KILLS` (cycles of the kill loop), `QUIPU_BINARY` (another build to test) and
+//! `QUIPU_CANARY_BINARY` (a canary build made elsewhere).
 
 use std::fmt;
 

@@ -1,0 +1,204 @@
+//! What one shard appends at once, while it is open.
+
+use crate::effect::{Effect, Mismatch, compose};
+use crate::limits::BATCH_LOG_BYTES;
+use crate::record::{Header, put_header, put_slot, put_stream, put_token};
+use crate::token::TokenRecord;
+
+/// Bytes of names, tokens and streams that an open batch may hold: offsets are 32 bits.
+const TEXT_BYTES_MAX: usize = u32::MAX as usize;
+
+/// The open batch: slots, tokens and streams in the order of their first operation.
+#[derive(Debug, Default)]
+pub struct Batch {
+    slots: Vec<Slot>,
+    tokens: Vec<TokenNote>,
+    streams: Vec<StreamNote>,
+    text: Vec<u8>,
+    log_bytes: u64,
+}
+
+/// One slot; a cache line.
+#[derive(Debug, Clone, Copy)]
+#[repr(align(64))]
+struct Slot {
+    effect: Effect,
+    name: Span,
+    ops: u32,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct TokenNote {
+    record: TokenRecord,
+    name: Span,
+    token: Span,
+    item: u32,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct StreamNote {
+    name: Span,
+    sequence: u64,
+    is_checkpoint: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Span {
+    start: u32,
+    len: u32,
+}
+
+/// The size of a batch at one moment, to return to.
+#[derive(Debug, Clone, Copy)]
+pub struct Mark {
+    slots: usize,
+    tokens: usize,
+    streams: usize,
+    text: usize,
+    log_bytes: u64,
+}
+
+impl Batch {
+    /// Whether nothing is in it.
+    #[inline]
+    pub fn is_empty(&self) -> bool {
+        self.log_bytes == 0
+    }
+
+    /// An upper bound on the bytes of its record.
+    #[inline]
+    pub fn log_bytes(&self) -> u64 {
+        self.log_bytes
+    }
+
+    /// How many slots it has.
+    pub fn slots(&self) -> usize {
+        self.slots.len()
+    }
+
+    #[inline]
+    fn keep(&mut self, text: &[u8], fixed_bytes: u64) -> Span {
+        debug_assert!(self.text.len() + text.len() <= TEXT_BYTES_MAX, "admission bounds a batch");
+        let start = self.text.len() as u32;
+        self.text.extend_from_slice(text);
+        if self.log_bytes == 0 {
+            self.log_bytes = BATCH_LOG_BYTES;
+        }
+        self.log_bytes += fixed_bytes + text.len() as u64;
+        Span { start, len: text.len() as u32 }
+    }
+
+    /// Opens a slot and returns its number.
+    #[inline]
+    pub fn open_slot(&mut self, name: &str, effect: Effect) -> u32 {
+        // Flags, name length, operations, two numbers and an expiry at their longest.
+        let name = self.keep(name.as_bytes(), 37);
+        self.slots.push(Slot { effect, name, ops: 1 });
+        (self.slots.len() - 1) as u32
+    }
+
+    /// Adds an effect to a slot that holds adds, if both are adds; false where it needs its own.
+    ///
+    /// # Errors
+    /// The effect does not follow what the slot holds.
+    #[inline]
+    pub fn extend_slot(&mut self, slot: u32, effect: &Effect) -> Result<bool, Mismatch> {
+        let Some(slot) = self.slots.get_mut(slot as usize) else { return Ok(false) };
+        if !(slot.effect.is_add() && effect.is_add()) || slot.ops == u32::MAX {
+            return Ok(false);
+        }
+        slot.effect = compose(&slot.effect, effect)?;
+        slot.ops += 1;
+        Ok(true)
+    }
+
+    /// A slot's content, to return to.
+    pub fn slot_content(&self, slot: u32) -> Option<(Effect, u32)> {
+        self.slots.get(slot as usize).map(|s| (s.effect, s.ops))
+    }
+
+    /// Puts a slot's content back.
+    pub fn restore_slot(&mut self, slot: u32, content: (Effect, u32)) {
+        if let Some(slot) = self.slots.get_mut(slot as usize) {
+            (slot.effect, slot.ops) = content;
+        }
+    }
+
+    /// Adds a token with its outcome.
+    pub fn add_token(&mut self, name: &str, token: &[u8], item: u32, record: TokenRecord) {
+        // Lengths, item, key, fingerprint, flags and five numbers at their longest.
+        let name = self.keep(name.as_bytes(), 95);
+        let token = self.keep(token, 0);
+        self.tokens.push(TokenNote { record, name, token, item });
+    }
+
+    /// Says how far a stream has come. One note for each stream and batch, the last one counts.
+    pub fn note_stream(&mut self, name: &[u8], sequence: u64, is_checkpoint: bool) {
+        let same = |text: &Vec<u8>, span: Span| slice(text, span) == name;
+        let found = self
+            .streams
+            .iter()
+            .rposition(|note| note.is_checkpoint == is_checkpoint && same(&self.text, note.name));
+        if let Some(note) = found.and_then(|i| self.streams.get_mut(i)) {
+            note.sequence = sequence;
+            return;
+        }
+        let name = self.keep(name, 12);
+        self.streams.push(StreamNote { name, sequence, is_checkpoint });
+    }
+
+    /// The size now.
+    pub fn mark(&self) -> Mark {
+        Mark {
+            slots: self.slots.len(),
+            tokens: self.tokens.len(),
+            streams: self.streams.len(),
+            text: self.text.len(),
+            log_bytes: self.log_bytes,
+        }
+    }
+
+    /// Takes back all that came after `mark`. Extended slots are put back one by one.
+    pub fn truncate(&mut self, mark: Mark) {
+        self.slots.truncate(mark.slots);
+        self.tokens.truncate(mark.tokens);
+        self.streams.truncate(mark.streams);
+        self.text.truncate(mark.text);
+        self.log_bytes = mark.log_bytes;
+    }
+
+    /// Appends the record of this batch.
+    pub fn encode(&self, header: &Header, out: &mut Vec<u8>) {
+        let start = out.len();
+        put_header(out, header);
+        for count in [self.slots.len(), self.tokens.len(), self.streams.len()] {
+            out.extend_from_slice(&(count as u32).to_le_bytes());
+        }
+        for slot in &self.slots {
+            put_slot(out, slice(&self.text, slot.name), u64::from(slot.ops), &slot.effect);
+        }
+        for note in &self.tokens {
+            let (name, token) = (slice(&self.text, note.name), slice(&self.text, note.token));
+            put_token(out, (name, token, note.item), &note.record);
+        }
+        for note in &self.streams {
+            put_stream(out, slice(&self.text, note.name), note.sequence, note.is_checkpoint);
+        }
+        debug_assert!((out.len() - start) as u64 <= self.log_bytes, "the bound is a bound");
+    }
+
+    /// Empties it and keeps its room.
+    pub fn clear(&mut self) {
+        self.slots.clear();
+        self.tokens.clear();
+        self.streams.clear();
+        self.text.clear();
+        self.log_bytes = 0;
+    }
+}
+
+#[inline]
+fn slice(text: &[u8], span: Span) -> &[u8] {
+    let start = span.start as usize;
+    text.get(start..start + span.len as usize).unwrap_or(&[])
+}

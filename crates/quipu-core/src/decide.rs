@@ -1,0 +1,179 @@
+//! What an operation does to a counter: a pure decision, taken once, by the owner.
+
+use crate::effect::{Counter, Effect, ExpiryEffect};
+use crate::op::{Action, Add, Expire, ExpireWhen, Presence, Set, Ttl};
+use crate::outcome::Verdict;
+
+/// The decision about one operation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Decision {
+    /// What to write, or none where nothing changes.
+    pub effect: Option<Effect>,
+    /// How it ended.
+    pub verdict: Verdict,
+    /// What was really added.
+    pub applied: i64,
+}
+
+impl Decision {
+    fn nothing(verdict: Verdict) -> Self {
+        Self { effect: None, verdict, applied: 0 }
+    }
+
+    fn effect(effect: Effect) -> Self {
+        Self { effect: Some(effect), verdict: Verdict::Done, applied: 0 }
+    }
+}
+
+/// Decides `action` on `counter` at log time `now_ms`. The counter is not expired.
+#[inline]
+pub fn decide(counter: Counter, action: &Action, now_ms: u64) -> Decision {
+    match action {
+        Action::Add(add) => decide_add(counter, add, now_ms),
+        Action::Get => Decision::nothing(Verdict::Done),
+        Action::Set(set) => decide_set(counter, set, now_ms),
+        Action::Take => match counter.value {
+            None => Decision::nothing(Verdict::Unmet),
+            Some(_) => Decision::effect(Effect::assign(counter.value, Some(0), ExpiryEffect::Keep)),
+        },
+        Action::Delete => delete(counter),
+        Action::Expire(expire) => decide_expire(counter, expire, now_ms),
+    }
+}
+
+fn delete(counter: Counter) -> Decision {
+    match counter.value {
+        None => Decision::nothing(Verdict::Unmet),
+        Some(_) => Decision::effect(Effect::assign(counter.value, None, ExpiryEffect::Clear)),
+    }
+}
+
+#[inline]
+fn expiry_of(ttl: Ttl, now_ms: u64) -> ExpiryEffect {
+    match ttl {
+        Ttl::Keep => ExpiryEffect::Keep,
+        Ttl::Clear => ExpiryEffect::Clear,
+        Ttl::After(ms) => ExpiryEffect::Set(now_ms.saturating_add(ms)),
+        Ttl::At(ms) => ExpiryEffect::Set(ms),
+    }
+}
+
+#[inline]
+fn decide_add(counter: Counter, add: &Add, now_ms: u64) -> Decision {
+    let before = counter.value.unwrap_or(0);
+    let after = match bounded_sum(before, add) {
+        Ok(after) => after,
+        Err(verdict) => return Decision::nothing(verdict),
+    };
+    let effect = Effect::add(before, after, expiry_of(add.ttl, now_ms));
+    Decision { effect: Some(effect), verdict: Verdict::Done, applied: after.wrapping_sub(before) }
+}
+
+/// The sum within the bounds, or why there is none. A sum beyond 64 bits that a bound forbids
+/// anyway is a rejection, otherwise an overflow.
+#[inline]
+fn bounded_sum(before: i64, add: &Add) -> Result<i64, Verdict> {
+    let sum = before.checked_add(add.delta);
+    if let (Some(sum), None, None) = (sum, add.min, add.max) {
+        return Ok(sum);
+    }
+    let (min, max) = (add.min.unwrap_or(i64::MIN), add.max.unwrap_or(i64::MAX));
+    match sum {
+        Some(sum) if (min..=max).contains(&sum) => Ok(sum),
+        _ if add.saturate && min <= max => {
+            let capped = before.saturating_add(add.delta).clamp(min, max);
+            if capped.checked_sub(before).is_some() { Ok(capped) } else { Err(Verdict::Rejected) }
+        }
+        Some(_) => Err(Verdict::Rejected),
+        None if crate::canary::is(crate::canary::Bug::OverflowWraps) => {
+            Ok(before.wrapping_add(add.delta))
+        }
+        None if add.delta > 0 && add.max.is_some() => Err(Verdict::Rejected),
+        None if add.delta < 0 && add.min.is_some() => Err(Verdict::Rejected),
+        None => Err(Verdict::Overflow),
+    }
+}
+
+fn decide_set(counter: Counter, set: &Set, now_ms: u64) -> Decision {
+    let met = match set.when {
+        Presence::Any => true,
+        Presence::Absent => counter.value.is_none(),
+        Presence::Present => counter.value.is_some(),
+    };
+    if !met {
+        return Decision::nothing(Verdict::Unmet);
+    }
+    let expiry = match expiry_of(set.ttl, now_ms) {
+        ExpiryEffect::Set(at) if at <= now_ms => return delete_or_nothing(counter),
+        expiry => expiry,
+    };
+    Decision::effect(Effect::assign(counter.value, Some(set.value), expiry))
+}
+
+/// A set whose expiry has already passed leaves nothing behind.
+fn delete_or_nothing(counter: Counter) -> Decision {
+    Decision { verdict: Verdict::Done, ..delete(counter) }
+}
+
+fn decide_expire(counter: Counter, expire: &Expire, now_ms: u64) -> Decision {
+    let Some(value) = counter.value else { return Decision::nothing(Verdict::Unmet) };
+    let wanted = match expiry_of(expire.ttl, now_ms) {
+        ExpiryEffect::Set(at) => Some(at),
+        ExpiryEffect::Clear => None,
+        ExpiryEffect::Keep => return Decision::nothing(Verdict::Done),
+    };
+    if !expire_met(expire.when, counter.expires_at, wanted) {
+        return Decision::nothing(Verdict::Unmet);
+    }
+    match wanted {
+        None if counter.expires_at.is_none() => Decision::nothing(Verdict::Unmet),
+        None => Decision::effect(Effect::assign(Some(value), Some(value), ExpiryEffect::Clear)),
+        Some(at) if at <= now_ms => delete(counter),
+        Some(at) => {
+            Decision::effect(Effect::assign(Some(value), Some(value), ExpiryEffect::Set(at)))
+        }
+    }
+}
+
+fn expire_met(when: ExpireWhen, present: Option<u64>, wanted: Option<u64>) -> bool {
+    let (present_at, wanted_at) = (present.unwrap_or(u64::MAX), wanted.unwrap_or(u64::MAX));
+    match when {
+        ExpireWhen::Any => true,
+        ExpireWhen::None => present.is_none(),
+        ExpireWhen::Some => present.is_some(),
+        ExpireWhen::Later => wanted_at > present_at,
+        ExpireWhen::Earlier => wanted_at < present_at,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::decide;
+    use crate::effect::{Counter, fold};
+    use crate::op::{Action, Add};
+    use crate::outcome::Verdict;
+
+    fn check(value: Option<i64>, add: Add, expected: (Verdict, Option<i64>, i64)) {
+        let counter = Counter { value, expires_at: None };
+        let d = decide(counter, &Action::Add(add), 10);
+        let after = d.effect.map_or(counter, |e| fold(counter, &e).expect("decided on it"));
+        assert_eq!((d.verdict, after.value, d.applied), expected, "{value:?} {add:?}");
+    }
+
+    #[test]
+    fn bounds_reject_or_saturate_and_overflow_changes_nothing() {
+        let plain = Add::plain(3);
+        check(None, plain, (Verdict::Done, Some(3), 3));
+        check(Some(i64::MAX), plain, (Verdict::Overflow, Some(i64::MAX), 0));
+        check(Some(i64::MIN), Add::plain(-1), (Verdict::Overflow, Some(i64::MIN), 0));
+        let capped = Add { max: Some(5), ..plain };
+        check(Some(2), capped, (Verdict::Done, Some(5), 3));
+        check(Some(3), capped, (Verdict::Rejected, Some(3), 0));
+        check(Some(i64::MAX), capped, (Verdict::Rejected, Some(i64::MAX), 0));
+        let saturating = Add { saturate: true, ..capped };
+        check(Some(3), saturating, (Verdict::Done, Some(5), 2));
+        check(Some(5), saturating, (Verdict::Done, Some(5), 0));
+        check(Some(i64::MAX), Add { saturate: true, ..plain }, (Verdict::Done, Some(i64::MAX), 0));
+        check(None, Add { min: Some(0), ..Add::plain(-1) }, (Verdict::Rejected, None, 0));
+    }
+}

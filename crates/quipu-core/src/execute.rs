@@ -1,0 +1,319 @@
+//! Deciding one operation on its shard.
+//!
+//! The order of checks: repeat, conflict, age, hold, room, decision. So repeats are answered even
+//! when the node is full.
+
+use crate::canary::{self, Bug};
+use crate::decide::{Decision, decide};
+use crate::effect::{Counter, Effect, ExpiryEffect};
+use crate::limits::{STREAM_BYTES_MAX, SWEEP_STEPS, TOKEN_BYTES_MAX};
+use crate::op::{Action, Op, Token};
+use crate::outcome::{Dependency, Outcome, Position, Refusal, Repeat, Reply, Verdict};
+use crate::shard::Shard;
+use crate::stream::Place;
+use crate::token::{TokenRecord, deadline, scope_key};
+
+/// What the node knows when an operation arrives.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Context {
+    /// Log time.
+    pub now_ms: u64,
+    /// Why no write is admitted now, if none is.
+    pub no_room: Option<Refusal>,
+    /// Whether no new counter is admitted.
+    pub memory_full: bool,
+}
+
+/// An outcome and the newest batch that it speaks of (0: from before this start).
+type Performed = (Outcome, u64);
+
+impl Shard {
+    /// Decides one operation and puts its effect into the open batch. `hash` is that of the name
+    /// under the store's seed. Cost: one look-up; a token adds one of its own.
+    #[inline]
+    pub fn execute(&mut self, cx: &Context, hash: u64, op: &Op<'_>) -> Reply {
+        let time_ms = self.decision_time(cx.now_ms);
+        let performed = match op.token {
+            Token::None => self.perform(cx, time_ms, hash, op),
+            Token::Key { key, item } => self.perform_keyed(cx, time_ms, hash, op, (key, item)),
+            Token::Stream { name, sequence } => {
+                self.perform_streamed(cx, time_ms, hash, op, (name, sequence))
+            }
+        };
+        match performed {
+            Ok((outcome, touched)) => self.reply(Ok(outcome), touched),
+            Err(refusal) => self.reply(Err(refusal), 0),
+        }
+    }
+
+    #[inline]
+    fn reply(&self, result: Result<Outcome, Refusal>, touched: u64) -> Reply {
+        let batch = touched.max(self.recovered);
+        Reply {
+            result,
+            position: Position { shard: self.id, epoch: self.epoch, batch },
+            depends: Dependency { shard: self.id, batch: touched },
+        }
+    }
+
+    #[inline]
+    fn perform(
+        &mut self,
+        cx: &Context,
+        time_ms: u64,
+        hash: u64,
+        op: &Op<'_>,
+    ) -> Result<Performed, Refusal> {
+        if let (Some(refusal), true) = (cx.no_room, op.action.is_write()) {
+            return Err(refusal);
+        }
+        let number = self.sealed + 1;
+        if let Some(cell) = self.counters.find_mut(hash, |c| c.name == op.name)
+            && !cell.expires
+        {
+            let counter = cell.plain();
+            let decision = decide(counter, &op.action, time_ms);
+            match (decision.effect, &op.action) {
+                (None, _) => {
+                    let touched = cell.touched;
+                    return Ok((outcome(counter, counter, &decision), touched));
+                }
+                (Some(effect), Action::Add(_))
+                    if effect.expiry == ExpiryEffect::Keep
+                        && cell.present
+                        && self.undo.is_none() =>
+                {
+                    let value = effect.after.unwrap_or(0);
+                    cell.append_add(&mut self.open, number, value);
+                    self.time_ms = time_ms;
+                    let after = Counter { value: effect.after, expires_at: None };
+                    return Ok((outcome(counter, after, &decision), number));
+                }
+                _ => {}
+            }
+        }
+        self.perform_slowly(cx, time_ms, hash, op)
+    }
+
+    /// Absent counters, expiries, and all that is not a plain add.
+    fn perform_slowly(
+        &mut self,
+        cx: &Context,
+        time_ms: u64,
+        hash: u64,
+        op: &Op<'_>,
+    ) -> Result<Performed, Refusal> {
+        let (counter, touched, known) = self.find_live(cx, time_ms, hash, op.name);
+        let decision = decide(counter, &op.action, time_ms);
+        let Some(effect) = decision.effect else {
+            return Ok((outcome(counter, counter, &decision), touched));
+        };
+        if !known && cx.memory_full {
+            return Err(Refusal::NoMemory);
+        }
+        self.write_effect(hash, op.name, &effect, time_ms);
+        let after = crate::effect::fold(counter, &effect).expect("decided on this counter");
+        Ok((outcome(counter, after, &decision), self.sealed + 1))
+    }
+
+    /// A counter, the batch it depends on, and whether the table knows it. One that is found
+    /// expired is deleted first; without room for the record it just reads as absent.
+    fn find_live(
+        &mut self,
+        cx: &Context,
+        time_ms: u64,
+        hash: u64,
+        name: &str,
+    ) -> (Counter, u64, bool) {
+        let Some(cell) = self.counters.find(hash, |c| c.name == name) else {
+            return (Counter::ABSENT, 0, false);
+        };
+        let touched = cell.touched;
+        if !cell.expires {
+            return (cell.plain(), touched, true);
+        }
+        let counter = Counter { expires_at: self.expiries.get(name), ..cell.plain() };
+        if !counter.is_expired(time_ms) {
+            return (counter, touched, true);
+        }
+        if cx.no_room.is_some() {
+            return (Counter::ABSENT, touched, true);
+        }
+        let deletion = Effect::assign(counter.value, None, ExpiryEffect::Clear);
+        self.write_effect(hash, name, &deletion, time_ms);
+        (Counter::ABSENT, self.sealed + 1, true)
+    }
+
+    fn perform_keyed(
+        &mut self,
+        cx: &Context,
+        time_ms: u64,
+        hash: u64,
+        op: &Op<'_>,
+        (key, item): (&[u8], u32),
+    ) -> Result<Performed, Refusal> {
+        if key.is_empty() || key.len() > TOKEN_BYTES_MAX {
+            return Err(Refusal::BadToken { bytes: key.len() });
+        }
+        let scope = scope_key(self.seed, op.name, key, item);
+        let fingerprint = op.action.fingerprint();
+        if let Some(known) = self.tokens.find(scope, time_ms)
+            && !canary::is(Bug::NoDedup)
+        {
+            if known.fingerprint != fingerprint {
+                return Err(Refusal::Conflict);
+            }
+            let in_this_life = known.epoch == self.epoch;
+            return Ok((known.outcome(), if in_this_life { known.batch } else { 0 }));
+        }
+        let deadline_ms = deadline(key, time_ms, self.window_ms)?;
+        if let Some(refusal) = cx.no_room {
+            return Err(refusal);
+        }
+        self.tokens.sweep(time_ms, SWEEP_STEPS);
+        if self.tokens.len() >= self.limits.tokens_max {
+            return Err(Refusal::TokensFull);
+        }
+        let (outcome, _) = self.perform(cx, time_ms, hash, op)?;
+        let record = TokenRecord {
+            key: scope,
+            fingerprint,
+            verdict: outcome.verdict,
+            value: outcome.value,
+            previous: outcome.previous,
+            applied: outcome.applied,
+            expires_at: outcome.expires_at,
+            epoch: self.epoch,
+            batch: self.sealed + 1,
+            deadline_ms,
+        };
+        self.time_ms = time_ms;
+        self.open.add_token(op.name, key, item, record);
+        self.tokens.remember(record);
+        if let Some(undo) = &mut self.undo {
+            undo.tokens.push(scope);
+        }
+        Ok((outcome, self.sealed + 1))
+    }
+
+    fn perform_streamed(
+        &mut self,
+        cx: &Context,
+        time_ms: u64,
+        hash: u64,
+        op: &Op<'_>,
+        (name, sequence): (&[u8], u64),
+    ) -> Result<Performed, Refusal> {
+        check_stream(name, sequence)?;
+        let place = self.streams.place(name, sequence)?;
+        if place == Place::Repeat && !canary::is(Bug::NoDedup) {
+            let look = Op { action: Action::Get, ..*op };
+            let (found, touched) = self.perform(cx, time_ms, hash, &look)?;
+            let counted = self.streams.get(name).map_or(0, |s| s.touched);
+            return Ok((Outcome { repeat: Repeat::Stream, ..found }, touched.max(counted)));
+        }
+        if self.streams.get(name).is_none() && self.streams.len() >= self.limits.streams_max {
+            return Err(Refusal::StreamsFull);
+        }
+        match self.perform(cx, time_ms, hash, op) {
+            Err(refusal) => {
+                self.streams.hold(name, sequence);
+                Err(refusal)
+            }
+            Ok((outcome, _)) => {
+                self.time_ms = time_ms;
+                let number = self.sealed + 1;
+                self.open.note_stream(name, sequence, false);
+                let stream = self.streams.entry(name);
+                stream.mark = sequence;
+                stream.touched = number;
+                stream.held = stream.held.filter(|held| *held > sequence);
+                Ok((outcome, number))
+            }
+        }
+    }
+
+    /// Stores a sender's checkpoint on this, the stream's home shard; returns what it depends on.
+    ///
+    /// # Errors
+    /// A bad name or sequence, no room, or too many streams.
+    pub fn checkpoint(
+        &mut self,
+        cx: &Context,
+        name: &[u8],
+        sequence: u64,
+    ) -> Result<Dependency, Refusal> {
+        check_stream(name, sequence)?;
+        if let Some(refusal) = cx.no_room {
+            return Err(refusal);
+        }
+        if self.streams.get(name).is_none() && self.streams.len() >= self.limits.streams_max {
+            return Err(Refusal::StreamsFull);
+        }
+        self.time_ms = self.decision_time(cx.now_ms);
+        self.open.note_stream(name, sequence, true);
+        let number = self.sealed + 1;
+        let stream = self.streams.entry(name);
+        stream.checkpoint = Some(sequence);
+        stream.touched = number;
+        Ok(Dependency { shard: self.id, batch: number })
+    }
+
+    /// Writes the deletions of up to `steps` expired counters; returns how many it wrote.
+    pub fn reap(&mut self, cx: &Context, steps: usize) -> usize {
+        if cx.no_room.is_some() {
+            return 0;
+        }
+        let time_ms = self.decision_time(cx.now_ms);
+        for done in 0..steps {
+            let Some(name) = self.expiries.first_expired(time_ms).cloned() else { return done };
+            let hash = stdx::hash::hash64(self.seed, name.as_bytes());
+            let value = self.peek(&name).value;
+            let deletion = Effect::assign(value, None, ExpiryEffect::Clear);
+            self.write_effect(hash, &name, &deletion, time_ms);
+        }
+        steps
+    }
+
+    /// Visits counters in scan order from `from`, about `count` of them, and returns where to go
+    /// on. Expired ones are passed over.
+    pub fn scan(
+        &self,
+        now_ms: u64,
+        from: u64,
+        count: usize,
+        mut visit: impl FnMut(&str, i64),
+    ) -> Option<u64> {
+        let time_ms = self.decision_time(now_ms);
+        self.counters.scan(from, count, |cell| {
+            let expired =
+                cell.expires && self.expiries.get(&cell.name).is_some_and(|at| at <= time_ms);
+            if cell.present && !expired {
+                visit(&cell.name, cell.value);
+            }
+        })
+    }
+}
+
+fn check_stream(name: &[u8], sequence: u64) -> Result<(), Refusal> {
+    if name.is_empty() || name.len() > STREAM_BYTES_MAX {
+        return Err(Refusal::BadStream { bytes: name.len() });
+    }
+    if sequence == 0 {
+        return Err(Refusal::BadSequence);
+    }
+    Ok(())
+}
+
+#[inline]
+fn outcome(before: Counter, after: Counter, decision: &Decision) -> Outcome {
+    let is_delete = decision.verdict == Verdict::Done && after.value.is_none();
+    Outcome {
+        verdict: decision.verdict,
+        value: if is_delete { None } else { after.value },
+        previous: before.value,
+        applied: decision.applied,
+        expires_at: after.expires_at,
+        repeat: Repeat::None,
+    }
+}

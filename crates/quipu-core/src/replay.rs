@@ -1,0 +1,188 @@
+//! Folding records of the log into a shard: recovery and replicas.
+
+use stdx::hash::hash64;
+
+use crate::effect::{Counter, Effect, Mismatch, fold};
+use crate::name::Name;
+use crate::record::{Header, Item, Kind, RecordError};
+use crate::shard::{Cell, Shard};
+use crate::snapshot::{ItemKey, ItemValue, ShardMeta};
+
+/// A record does not follow what was folded before it.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum FoldError {
+    /// Not understood.
+    #[error(transparent)]
+    Record(#[from] RecordError),
+    /// Its effect does not fit.
+    #[error("shard {shard}, batch {batch}, counter {name:?}: {mismatch}")]
+    Mismatch {
+        /// The shard.
+        shard: u16,
+        /// The batch.
+        batch: u64,
+        /// The counter.
+        name: String,
+        /// How it does not fit.
+        mismatch: Mismatch,
+    },
+    /// A batch, epoch or time out of order.
+    #[error("shard {shard}: {what} {found} does not follow {expected}")]
+    Order {
+        /// The shard.
+        shard: u16,
+        /// Of what.
+        what: &'static str,
+        /// What was to come, or the least of it.
+        expected: u64,
+        /// What came.
+        found: u64,
+    },
+    /// A shard that the store does not have.
+    #[error("a record speaks of shard {shard}, but the store has {shards}")]
+    NoShard {
+        /// The shard.
+        shard: u16,
+        /// How many there are.
+        shards: u16,
+    },
+}
+
+/// The order of one shard's records, checked by every fold.
+///
+/// # Errors
+/// The record does not follow `meta`.
+pub fn follow(meta: &mut ShardMeta, header: &Header) -> Result<(), FoldError> {
+    let order = |what, expected, found| {
+        Err(FoldError::Order { shard: header.shard, what, expected, found })
+    };
+    if header.time_ms < meta.time_ms {
+        return order("time", meta.time_ms, header.time_ms);
+    }
+    match header.kind {
+        Kind::Epoch if header.epoch <= meta.epoch => {
+            return order("epoch", meta.epoch + 1, header.epoch);
+        }
+        Kind::Batch if header.epoch != meta.epoch => {
+            return order("epoch", meta.epoch, header.epoch);
+        }
+        Kind::Batch if header.batch != meta.batch + 1 => {
+            return order("batch", meta.batch + 1, header.batch);
+        }
+        _ => {}
+    }
+    meta.time_ms = header.time_ms;
+    meta.epoch = header.epoch;
+    meta.batch = header.batch;
+    Ok(())
+}
+
+impl Shard {
+    /// What a snapshot says of the shard as a whole.
+    pub fn meta(&self) -> ShardMeta {
+        ShardMeta {
+            epoch: self.epoch,
+            batch: self.sealed,
+            time_ms: self.time_ms,
+            window_ms: self.window_ms,
+        }
+    }
+
+    /// Folds the head of a record; its items follow through [`Shard::fold_item`].
+    ///
+    /// # Errors
+    /// It does not follow.
+    pub fn fold_header(&mut self, header: &Header) -> Result<(), FoldError> {
+        let mut meta = self.meta();
+        follow(&mut meta, header)?;
+        (self.epoch, self.sealed, self.time_ms) = (meta.epoch, meta.batch, meta.time_ms);
+        self.recovered = self.sealed;
+        Ok(())
+    }
+
+    /// Folds one item of a record.
+    ///
+    /// # Errors
+    /// Its effect does not fit the counter.
+    pub fn fold_item(&mut self, item: &Item<'_>) -> Result<(), FoldError> {
+        match *item {
+            Item::Slot { name, effect, .. } => self.fold_slot(name, &effect)?,
+            Item::Token { record, .. } => self.tokens.remember(record),
+            Item::Mark { stream, sequence } => self.streams.entry(stream).mark = sequence,
+            Item::Checkpoint { stream, sequence } => {
+                self.streams.entry(stream).checkpoint = Some(sequence);
+            }
+            Item::Window { window_ms } => self.window_ms = window_ms,
+        }
+        self.tokens.sweep(self.time_ms, crate::limits::SWEEP_STEPS);
+        Ok(())
+    }
+
+    fn fold_slot(&mut self, name: &str, effect: &Effect) -> Result<(), FoldError> {
+        let hash = hash64(self.seed, name.as_bytes());
+        let before = match self.counters.find(hash, |c| c.name == name) {
+            None => Counter::ABSENT,
+            Some(c) if !c.expires => c.plain(),
+            Some(c) => Counter { expires_at: self.expiries.get(name), ..c.plain() },
+        };
+        let after = fold(before, effect).map_err(|mismatch| FoldError::Mismatch {
+            shard: self.id,
+            batch: self.sealed,
+            name: name.to_owned(),
+            mismatch,
+        })?;
+        self.put(hash, name, after);
+        Ok(())
+    }
+
+    /// Puts a counter as it is known to be, durable.
+    fn put(&mut self, hash: u64, name: &str, counter: Counter) {
+        let expires = counter.expires_at.is_some();
+        match (self.counters.find_mut(hash, |c| c.name == name), counter.value) {
+            (None, None) => return,
+            (Some(_), None) => {
+                self.present -= 1;
+                self.counters.remove(hash, |c| c.name == name);
+                self.expiries.put(&Name::new(name), None);
+                return;
+            }
+            (Some(cell), Some(value)) => {
+                let had = std::mem::replace(&mut cell.expires, expires);
+                cell.value = value;
+                if !had && !expires {
+                    return;
+                }
+            }
+            (None, Some(value)) => {
+                self.present += 1;
+                let name = Name::new(name);
+                let cell = Cell { name, value, touched: 0, slot: u32::MAX, present: true, expires };
+                self.counters.insert(hash, cell);
+                if !expires {
+                    return;
+                }
+            }
+        }
+        self.expiries.put(&Name::new(name), counter.expires_at);
+    }
+
+    /// Takes one item of a snapshot into an empty shard.
+    pub fn load(&mut self, key: &ItemKey, value: &ItemValue) {
+        match (key, value) {
+            (ItemKey::Shard, ItemValue::Shard(meta)) => {
+                (self.epoch, self.sealed) = (meta.epoch, meta.batch);
+                (self.time_ms, self.window_ms) = (meta.time_ms, meta.window_ms);
+                self.recovered = self.sealed;
+            }
+            (ItemKey::Counter(name), ItemValue::Counter(counter)) => {
+                self.put(hash64(self.seed, name.as_bytes()), name, *counter);
+            }
+            (ItemKey::Token(_), ItemValue::Token(record)) => self.tokens.remember(*record),
+            (ItemKey::Stream(name), ItemValue::Stream { mark, checkpoint }) => {
+                let stream = self.streams.entry(name);
+                (stream.mark, stream.checkpoint) = (*mark, *checkpoint);
+            }
+            _ => unreachable!("the snapshot's reader pairs keys with their values"),
+        }
+    }
+}

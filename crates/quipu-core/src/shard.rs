@@ -1,0 +1,348 @@
+//! One shard: its counters, tokens, streams and open batch.
+//!
+//! This file holds the state and the one way to write to it; [`crate::execute`] decides operations,
+//! [`crate::replay`] folds records of the log. A lost increment could happen in
+//! `write_effect` (effect applied but not in the batch), in `seal` (batch not encoded), or in a log.
+
+use std::collections::VecDeque;
+
+use stdx::hash::hash64;
+
+use crate::batch::{Batch, Mark};
+use crate::effect::{Counter, Effect, ExpiryEffect, fold};
+use crate::expiry::Expiries;
+use crate::name::Name;
+use crate::record::{Header, Kind, put_small};
+use crate::stream::{Stream, Streams};
+use crate::table::{Hashed, Table};
+use crate::token::Tokens;
+
+/// Bounds of one shard.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ShardLimits {
+    /// Most tokens remembered at once.
+    pub tokens_max: usize,
+    /// Most streams.
+    pub streams_max: usize,
+}
+
+/// One partition of the key space, with one order. The owner's copy and a replica's are the same.
+#[derive(Debug)]
+pub struct Shard {
+    pub(crate) id: u16,
+    pub(crate) seed: u64,
+    pub(crate) epoch: u64,
+    /// The newest sealed batch; the open one is the next.
+    pub(crate) sealed: u64,
+    /// Newest batch before this epoch: what untouched counters depend on, durable since the start.
+    pub(crate) recovered: u64,
+    /// Log time of the open batch, or of the newest record.
+    pub(crate) time_ms: u64,
+    pub(crate) window_ms: u64,
+    pub(crate) limits: ShardLimits,
+    pub(crate) counters: Table<Cell>,
+    pub(crate) present: usize,
+    pub(crate) expiries: Expiries,
+    pub(crate) tokens: Tokens,
+    pub(crate) streams: Streams,
+    pub(crate) open: Batch,
+    /// Deleted counters by the batch of their deletion; they stay until it is durable.
+    pub(crate) tombstones: VecDeque<(u64, Name)>,
+    pub(crate) undo: Option<Undo>,
+}
+
+/// One counter in the table.
+#[derive(Debug, Clone)]
+pub(crate) struct Cell {
+    pub(crate) name: Name,
+    pub(crate) value: i64,
+    /// The newest batch that touched it; 0 where that was before this start.
+    pub(crate) touched: u64,
+    /// Its slot in the open batch, valid while `touched` is the open batch.
+    pub(crate) slot: u32,
+    pub(crate) present: bool,
+    pub(crate) expires: bool,
+}
+
+impl Hashed for Cell {
+    fn hash(&self, seed: u64) -> u64 {
+        hash64(seed, self.name.as_bytes())
+    }
+}
+
+/// What a group needs to take itself back.
+#[derive(Debug)]
+pub(crate) struct Undo {
+    mark: Mark,
+    present: usize,
+    cells: Vec<CellUndo>,
+    pub(crate) tokens: Vec<u128>,
+    tombstones: usize,
+}
+
+#[derive(Debug)]
+struct CellUndo {
+    name: Name,
+    before: Option<(Cell, Option<u64>)>,
+    slot: Option<(u32, (Effect, u32))>,
+}
+
+impl Shard {
+    /// An empty shard of a store whose hash seed is `seed`.
+    pub fn new(id: u16, seed: u64, limits: ShardLimits) -> Self {
+        Self {
+            id,
+            seed,
+            epoch: 0,
+            sealed: 0,
+            recovered: 0,
+            time_ms: 0,
+            window_ms: crate::limits::TOKEN_WINDOW_MS,
+            limits,
+            counters: Table::new(seed),
+            present: 0,
+            expiries: Expiries::default(),
+            tokens: Tokens::default(),
+            streams: Streams::default(),
+            open: Batch::default(),
+            tombstones: VecDeque::new(),
+            undo: None,
+        }
+    }
+
+    /// Begins a new life of the owner: appends the records that say so. All that was folded before
+    /// is durable.
+    pub fn begin_epoch(&mut self, now_ms: u64, window_ms: u64, out: &mut Vec<u8>) {
+        assert!(self.open.is_empty(), "a life begins before its first operation");
+        self.epoch += 1;
+        self.recovered = self.sealed;
+        self.time_ms = self.time_ms.max(now_ms);
+        put_small(out, &self.header(Kind::Epoch), 0);
+        if self.window_ms != window_ms || self.epoch == 1 {
+            self.window_ms = window_ms;
+            put_small(out, &self.header(Kind::Config), window_ms);
+        }
+    }
+
+    pub(crate) fn header(&self, kind: Kind) -> Header {
+        let (shard, epoch) = (self.id, self.epoch);
+        Header { kind, shard, epoch, batch: self.sealed, time_ms: self.time_ms }
+    }
+
+    /// Which shard it is.
+    pub fn id(&self) -> u16 {
+        self.id
+    }
+
+    /// The life of its owner.
+    pub fn epoch(&self) -> u64 {
+        self.epoch
+    }
+
+    /// The newest sealed batch.
+    pub fn sealed(&self) -> u64 {
+        self.sealed
+    }
+
+    /// The newest log time.
+    pub fn time_ms(&self) -> u64 {
+        self.time_ms
+    }
+
+    /// How many counters exist.
+    pub fn counters(&self) -> usize {
+        self.present
+    }
+
+    /// How many tokens are remembered.
+    pub fn tokens(&self) -> usize {
+        self.tokens.len()
+    }
+
+    /// How many streams there are.
+    pub fn streams(&self) -> usize {
+        self.streams.len()
+    }
+
+    /// How many deleted counters wait for their deletion to be durable.
+    pub fn tombstones(&self) -> usize {
+        self.tombstones.len()
+    }
+
+    /// An upper bound on the log bytes of the open batch.
+    #[inline]
+    pub fn open_bytes(&self) -> u64 {
+        self.open.log_bytes()
+    }
+
+    /// One stream, if this shard knows it.
+    pub fn stream(&self, name: &[u8]) -> Option<&Stream> {
+        self.streams.get(name)
+    }
+
+    /// A counter as it is, without looking at the time.
+    pub fn peek(&self, name: &str) -> Counter {
+        let hash = hash64(self.seed, name.as_bytes());
+        let found = self.counters.find(hash, |c| c.name == name).filter(|c| c.present);
+        found.map_or(Counter::ABSENT, |c| Counter {
+            value: Some(c.value),
+            expires_at: self.expiries.get(name),
+        })
+    }
+
+    /// The newest batch that a statement about the whole shard depends on.
+    pub fn newest(&self) -> u64 {
+        if self.open.is_empty() { self.sealed } else { self.sealed + 1 }
+    }
+
+    /// The time that decisions use: that of the open batch, else the present one.
+    #[inline]
+    pub(crate) fn decision_time(&self, now_ms: u64) -> u64 {
+        if self.open.is_empty() { self.time_ms.max(now_ms) } else { self.time_ms }
+    }
+
+    /// Closes the open batch: appends its record and returns its number, or none where it is empty.
+    /// Books of what is durable up to `durable` are tidied in bounded steps.
+    pub fn seal(&mut self, durable: u64, out: &mut Vec<u8>) -> Option<u64> {
+        self.bury(durable);
+        if self.open.is_empty() {
+            return None;
+        }
+        self.sealed += 1;
+        self.open.encode(&self.header(Kind::Batch), out);
+        self.open.clear();
+        Some(self.sealed)
+    }
+
+    /// Removes tombstones whose deletion is durable.
+    fn bury(&mut self, durable: u64) {
+        while let Some((batch, name)) = self.tombstones.front() {
+            if *batch > durable {
+                return;
+            }
+            let hash = hash64(self.seed, name.as_bytes());
+            let (batch, name) = (*batch, name.clone());
+            self.tombstones.pop_front();
+            self.counters.remove(hash, |c| c.name == name && !c.present && c.touched <= batch);
+        }
+    }
+
+    /// Applies a decided effect to a counter that may be new, and puts it into the open batch.
+    pub(crate) fn write_effect(&mut self, hash: u64, name: &str, effect: &Effect, time_ms: u64) {
+        self.note_undo(hash, name);
+        self.time_ms = time_ms;
+        let number = self.sealed + 1;
+        let cell = match self.counters.find_mut(hash, |c| c.name == name) {
+            Some(cell) => cell,
+            None => {
+                let (name, slot) = (Name::new(name), u32::MAX);
+                let fresh =
+                    Cell { name, value: 0, touched: 0, slot, present: false, expires: false };
+                self.counters.insert(hash, fresh)
+            }
+        };
+        let expires_at = if cell.expires { self.expiries.get(name) } else { None };
+        let before = Counter { value: cell.present.then_some(cell.value), expires_at };
+        let after = fold(before, effect).expect("the effect was decided on this counter");
+        cell.append(&mut self.open, number, effect);
+        self.present =
+            self.present + usize::from(after.value.is_some()) - usize::from(cell.present);
+        cell.present = after.value.is_some();
+        cell.value = after.value.unwrap_or(0);
+        cell.expires = after.expires_at.is_some();
+        if after.expires_at != before.expires_at {
+            self.expiries.put(&cell.name, after.expires_at);
+        }
+        if !cell.present {
+            self.tombstones.push_back((number, cell.name.clone()));
+        }
+    }
+
+    /// Starts to note what a group does.
+    pub(crate) fn begin_group(&mut self) {
+        self.undo = Some(Undo {
+            mark: self.open.mark(),
+            present: self.present,
+            cells: Vec::new(),
+            tokens: Vec::new(),
+            tombstones: self.tombstones.len(),
+        });
+    }
+
+    /// Keeps what a group did.
+    pub(crate) fn commit_group(&mut self) {
+        self.undo = None;
+    }
+
+    /// Takes back all that a group did.
+    pub(crate) fn abort_group(&mut self) {
+        let Some(undo) = self.undo.take() else { return };
+        for token in undo.tokens {
+            self.tokens.forget(token);
+        }
+        self.tombstones.truncate(undo.tombstones);
+        for cell in undo.cells.into_iter().rev() {
+            self.restore(cell);
+        }
+        self.open.truncate(undo.mark);
+        self.present = undo.present;
+    }
+
+    fn restore(&mut self, undo: CellUndo) {
+        let hash = hash64(self.seed, undo.name.as_bytes());
+        if let Some((slot, content)) = undo.slot {
+            self.open.restore_slot(slot, content);
+        }
+        match undo.before {
+            None => {
+                self.expiries.put(&undo.name, None);
+                self.counters.remove(hash, |c| c.name == undo.name);
+            }
+            Some((before, expires_at)) => {
+                self.expiries.put(&undo.name, expires_at);
+                if let Some(cell) = self.counters.find_mut(hash, |c| c.name == undo.name) {
+                    *cell = before;
+                }
+            }
+        }
+    }
+
+    fn note_undo(&mut self, hash: u64, name: &str) {
+        let Some(undo) = &mut self.undo else { return };
+        let found = self.counters.find(hash, |c| c.name == name);
+        let slot = found
+            .filter(|c| c.touched == self.sealed + 1)
+            .and_then(|c| Some((c.slot, self.open.slot_content(c.slot)?)));
+        let before = found.map(|c| (c.clone(), self.expiries.get(name)));
+        undo.cells.push(CellUndo { name: Name::new(name), before, slot });
+    }
+}
+
+impl Cell {
+    /// The counter of a cell without expiry.
+    #[inline]
+    pub(crate) fn plain(&self) -> Counter {
+        Counter { value: self.present.then_some(self.value), expires_at: None }
+    }
+
+    /// Puts an effect into the open batch `number`: into its slot where both are adds.
+    #[inline]
+    pub(crate) fn append(&mut self, open: &mut Batch, number: u64, effect: &Effect) {
+        let extended = self.touched == number
+            && open.extend_slot(self.slot, effect).expect("effects of one counter follow on");
+        if !extended {
+            self.slot = open.open_slot(&self.name, *effect);
+        }
+        self.touched = number;
+    }
+
+    /// The way of most operations: an add to a counter that is there and does not expire.
+    #[inline]
+    pub(crate) fn append_add(&mut self, open: &mut Batch, number: u64, after: i64) {
+        let effect = Effect::add(self.value, after, ExpiryEffect::Keep);
+        let before = self.plain();
+        self.append(open, number, &effect);
+        let folded = fold(before, &effect).expect("the effect was decided on this counter");
+        self.value = folded.value.unwrap_or(0);
+    }
+}

@@ -1,0 +1,427 @@
+//! Snapshots and change sets: the log made smaller.
+//!
+//! A snapshot is a sorted run of items (shard, key, value). A change set is a log composed without
+//! its base: for each key one change. Merging a change set into a snapshot gives the next one, with
+//! the law of [`crate::effect`] for each key.
+//!
+//! ```text
+//! item = length varint | shard u16 | kind u8 | key | value                     (little-endian)
+//! kind 0, shard  : no key; epoch u64, batch u64, time u64, window u64
+//! kind 1, counter: name; flags u8 (1 expires); value zigzag; [expiry varint]
+//! kind 2, token  : key u128 (big-endian: sorts as bytes); epoch varint, batch varint, record
+//! kind 3, stream : name; mark varint; flags u8 (1 checkpoint); [checkpoint varint]
+//! ```
+
+use std::collections::BTreeMap;
+
+use crate::bytes::{Reader, put_varint, put_zigzag};
+use crate::effect::{Counter, Effect, Mismatch, compose, fold};
+use crate::name::Name;
+use crate::record::{self, Header, Item, RecordError, put_token_record};
+use crate::replay::{FoldError, follow};
+use crate::token::TokenRecord;
+
+/// What is known of a shard as a whole.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct ShardMeta {
+    /// The life of its owner.
+    pub epoch: u64,
+    /// The newest batch.
+    pub batch: u64,
+    /// The newest log time.
+    pub time_ms: u64,
+    /// For how long tokens are remembered.
+    pub window_ms: u64,
+}
+
+/// What an item is about; items sort by shard, then by this.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub enum ItemKey {
+    /// The shard as a whole; always its first item.
+    Shard,
+    /// A counter.
+    Counter(Name),
+    /// A token's scope.
+    Token(u128),
+    /// A stream.
+    Stream(Box<[u8]>),
+}
+
+/// What is known of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ItemValue {
+    /// The shard as a whole.
+    Shard(ShardMeta),
+    /// A counter that exists.
+    Counter(Counter),
+    /// A remembered token.
+    Token(TokenRecord),
+    /// A stream.
+    Stream {
+        /// The highest sequence counted.
+        mark: u64,
+        /// What its sender stored.
+        checkpoint: Option<u64>,
+    },
+}
+
+/// What happened to one key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Change {
+    /// The shard is now so.
+    Shard(ShardMeta),
+    /// A counter changed.
+    Counter(Effect),
+    /// A token was used.
+    Token(TokenRecord),
+    /// A stream went on.
+    Stream {
+        /// The new mark.
+        mark: Option<u64>,
+        /// The new checkpoint.
+        checkpoint: Option<u64>,
+    },
+}
+
+/// The place of an item in a snapshot.
+pub type Place = (u16, ItemKey);
+
+impl Change {
+    /// Makes one change of two that follow each other.
+    ///
+    /// # Errors
+    /// The later one does not fit what the earlier left.
+    pub fn compose(&self, later: &Self) -> Result<Self, Mismatch> {
+        Ok(match (*self, *later) {
+            (Self::Counter(a), Self::Counter(b)) => Self::Counter(compose(&a, &b)?),
+            (Self::Stream { mark, checkpoint }, Self::Stream { mark: m, checkpoint: c }) => {
+                Self::Stream { mark: m.or(mark), checkpoint: c.or(checkpoint) }
+            }
+            (_, later) => later,
+        })
+    }
+
+    /// Folds the change into what was known.
+    ///
+    /// # Errors
+    /// It does not fit.
+    pub fn apply(&self, base: Option<&ItemValue>) -> Result<Option<ItemValue>, Mismatch> {
+        Ok(match (*self, base) {
+            (Self::Shard(meta), _) => Some(ItemValue::Shard(meta)),
+            (Self::Token(record), _) => Some(ItemValue::Token(record)),
+            (Self::Counter(effect), base) => {
+                let counter = match base {
+                    Some(ItemValue::Counter(counter)) => *counter,
+                    _ => Counter::ABSENT,
+                };
+                let after = fold(counter, &effect)?;
+                after.value.map(|_| ItemValue::Counter(after))
+            }
+            (Self::Stream { mark, checkpoint }, base) => {
+                let (old_mark, old_checkpoint) = match base {
+                    Some(ItemValue::Stream { mark, checkpoint }) => (*mark, *checkpoint),
+                    _ => (0, None),
+                };
+                let checkpoint = checkpoint.or(old_checkpoint);
+                Some(ItemValue::Stream { mark: mark.unwrap_or(old_mark), checkpoint })
+            }
+        })
+    }
+}
+
+impl ItemValue {
+    /// Whether it may be left out of a snapshot whose shard stands at `time_ms`: a token past its
+    /// deadline.
+    pub fn is_forgotten(&self, time_ms: u64) -> bool {
+        matches!(self, Self::Token(record) if record.deadline_ms < time_ms)
+    }
+}
+
+/// A log composed without its base.
+#[derive(Debug, Default)]
+pub struct ChangeSet {
+    changes: BTreeMap<Place, Change>,
+    metas: BTreeMap<u16, ShardMeta>,
+    bytes: usize,
+}
+
+/// Memory of a change beside its key, about: measured as node share, key and value.
+const CHANGE_BYTES: usize = 240;
+
+impl ChangeSet {
+    /// Composes all records of a frame's payload.
+    ///
+    /// # Errors
+    /// A record is not understood or does not follow.
+    pub fn fold_payload(&mut self, mut payload: &[u8]) -> Result<(), FoldError> {
+        while !payload.is_empty() {
+            let mut window = None;
+            let mut items = Vec::new();
+            let (header, len) = record::read(payload, |_, item| {
+                if let Item::Window { window_ms } = item {
+                    window = Some(window_ms);
+                } else {
+                    items.push(item);
+                }
+                Ok::<_, RecordError>(())
+            })?;
+            self.fold_meta(&header, window)?;
+            for item in items {
+                self.fold_item(&header, &item)?;
+            }
+            payload = payload.get(len..).unwrap_or(&[]);
+        }
+        Ok(())
+    }
+
+    fn fold_meta(&mut self, header: &Header, window: Option<u64>) -> Result<(), FoldError> {
+        let fresh = ShardMeta {
+            epoch: header.epoch,
+            batch: header.batch,
+            time_ms: header.time_ms,
+            window_ms: 0,
+        };
+        let meta = match self.metas.get_mut(&header.shard) {
+            None => self.metas.entry(header.shard).or_insert(fresh),
+            Some(meta) => {
+                follow(meta, header)?;
+                meta
+            }
+        };
+        meta.window_ms = window.unwrap_or(meta.window_ms);
+        let meta = *meta;
+        self.changes.insert((header.shard, ItemKey::Shard), Change::Shard(meta));
+        Ok(())
+    }
+
+    /// Says what the base knows of a shard, so that the first record is checked against it and
+    /// what the log does not repeat (the window) is known. Call before the first payload.
+    pub fn set_base(&mut self, shard: u16, meta: ShardMeta) {
+        self.metas.insert(shard, meta);
+    }
+
+    fn fold_item(&mut self, header: &Header, item: &Item<'_>) -> Result<(), FoldError> {
+        let (key, change) = match *item {
+            Item::Slot { name, effect, .. } => {
+                (ItemKey::Counter(Name::new(name)), Change::Counter(effect))
+            }
+            Item::Token { record, .. } => (ItemKey::Token(record.key), Change::Token(record)),
+            Item::Mark { stream, sequence } => (
+                ItemKey::Stream(stream.into()),
+                Change::Stream { mark: Some(sequence), checkpoint: None },
+            ),
+            Item::Checkpoint { stream, sequence } => (
+                ItemKey::Stream(stream.into()),
+                Change::Stream { mark: None, checkpoint: Some(sequence) },
+            ),
+            Item::Window { .. } => return Ok(()),
+        };
+        let key_bytes = key.heap_bytes();
+        match self.changes.entry((header.shard, key)) {
+            std::collections::btree_map::Entry::Vacant(vacant) => {
+                self.bytes += CHANGE_BYTES + key_bytes;
+                vacant.insert(change);
+            }
+            std::collections::btree_map::Entry::Occupied(mut occupied) => {
+                let composed = occupied.get().compose(&change).map_err(|mismatch| {
+                    let name = format!("{:?}", occupied.key().1);
+                    let (shard, batch) = (header.shard, header.batch);
+                    FoldError::Mismatch { shard, batch, name, mismatch }
+                })?;
+                occupied.insert(composed);
+            }
+        }
+        Ok(())
+    }
+
+    /// Memory in use, about.
+    pub fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    /// How many keys changed.
+    pub fn len(&self) -> usize {
+        self.changes.len()
+    }
+
+    /// Whether nothing changed.
+    pub fn is_empty(&self) -> bool {
+        self.changes.is_empty()
+    }
+
+    /// Takes the changes out, sorted; what is known of the shards stays.
+    pub fn take(&mut self) -> BTreeMap<Place, Change> {
+        self.bytes = 0;
+        std::mem::take(&mut self.changes)
+    }
+}
+
+impl ItemKey {
+    fn heap_bytes(&self) -> usize {
+        match self {
+            Self::Counter(name) if name.len() > 24 => name.len(),
+            Self::Stream(name) => name.len(),
+            _ => 0,
+        }
+    }
+}
+
+/// Appends one item of a snapshot.
+pub fn put_item(out: &mut Vec<u8>, place: &Place, value: &ItemValue) {
+    let mut body = Vec::with_capacity(64);
+    put_key(&mut body, place);
+    match value {
+        ItemValue::Shard(meta) => put_meta(&mut body, meta),
+        ItemValue::Counter(counter) => {
+            body.push(u8::from(counter.expires_at.is_some()));
+            put_zigzag(&mut body, counter.value.unwrap_or(0));
+            if let Some(at) = counter.expires_at {
+                put_varint(&mut body, at);
+            }
+        }
+        ItemValue::Token(record) => put_token_item(&mut body, record),
+        ItemValue::Stream { mark, checkpoint } => {
+            put_varint(&mut body, *mark);
+            body.push(u8::from(checkpoint.is_some()));
+            if let Some(sequence) = checkpoint {
+                put_varint(&mut body, *sequence);
+            }
+        }
+    }
+    put_varint(out, body.len() as u64);
+    out.extend_from_slice(&body);
+}
+
+/// Appends one change of a spilled run: the same keys, other values.
+pub fn put_change(out: &mut Vec<u8>, place: &Place, change: &Change) {
+    let mut body = Vec::with_capacity(64);
+    put_key(&mut body, place);
+    match change {
+        Change::Shard(meta) => put_meta(&mut body, meta),
+        Change::Counter(effect) => record::put_slot(&mut body, b"-", 1, effect),
+        Change::Token(record) => put_token_item(&mut body, record),
+        Change::Stream { mark, checkpoint } => {
+            body.push(u8::from(mark.is_some()) | u8::from(checkpoint.is_some()) << 1);
+            [mark, checkpoint].into_iter().flatten().for_each(|n| put_varint(&mut body, *n));
+        }
+    }
+    put_varint(out, body.len() as u64);
+    out.extend_from_slice(&body);
+}
+
+fn put_key(body: &mut Vec<u8>, (shard, key): &Place) {
+    body.extend_from_slice(&shard.to_le_bytes());
+    match key {
+        ItemKey::Shard => body.push(0),
+        ItemKey::Counter(name) => {
+            body.push(1);
+            body.push((name.len() - 1) as u8);
+            body.extend_from_slice(name.as_bytes());
+        }
+        ItemKey::Token(token) => {
+            body.push(2);
+            body.extend_from_slice(&token.to_be_bytes());
+        }
+        ItemKey::Stream(name) => {
+            body.push(3);
+            body.push(name.len() as u8);
+            body.extend_from_slice(name);
+        }
+    }
+}
+
+fn put_meta(body: &mut Vec<u8>, meta: &ShardMeta) {
+    for n in [meta.epoch, meta.batch, meta.time_ms, meta.window_ms] {
+        body.extend_from_slice(&n.to_le_bytes());
+    }
+}
+
+fn put_token_item(body: &mut Vec<u8>, record: &TokenRecord) {
+    put_varint(body, record.epoch);
+    put_varint(body, record.batch);
+    put_token_record(body, record);
+}
+
+/// Reads one item body (without its length).
+///
+/// # Errors
+/// It is not understood.
+pub fn read_item(body: &[u8]) -> Result<(Place, ItemValue), RecordError> {
+    let mut r = Reader::new(body);
+    let place = read_key(&mut r)?;
+    let value = match &place.1 {
+        ItemKey::Shard => ItemValue::Shard(read_meta(&mut r)?),
+        ItemKey::Counter(_) => {
+            let expires = r.u8("counter flags")? & 1 != 0;
+            let value = Some(r.zigzag("value")?);
+            let expires_at = expires.then(|| r.varint("expiry")).transpose()?;
+            ItemValue::Counter(Counter { value, expires_at })
+        }
+        ItemKey::Token(_) => ItemValue::Token(read_token_item(&mut r)?),
+        ItemKey::Stream(_) => {
+            let mark = r.varint("mark")?;
+            let has_checkpoint = r.u8("stream flags")? & 1 != 0;
+            let checkpoint = has_checkpoint.then(|| r.varint("checkpoint")).transpose()?;
+            ItemValue::Stream { mark, checkpoint }
+        }
+    };
+    if r.is_done() { Ok((place, value)) } else { Err(r.error("bytes after the item")) }
+}
+
+/// Reads one change body (without its length).
+///
+/// # Errors
+/// It is not understood.
+pub fn read_change(body: &[u8]) -> Result<(Place, Change), RecordError> {
+    let mut r = Reader::new(body);
+    let place = read_key(&mut r)?;
+    let change = match &place.1 {
+        ItemKey::Shard => Change::Shard(read_meta(&mut r)?),
+        ItemKey::Counter(_) => match record::read_slot(&mut r)? {
+            Item::Slot { effect, .. } => Change::Counter(effect),
+            _ => return Err(r.error("slot")),
+        },
+        ItemKey::Token(_) => Change::Token(read_token_item(&mut r)?),
+        ItemKey::Stream(_) => {
+            let flags = r.u8("stream flags")?;
+            let mark = (flags & 1 != 0).then(|| r.varint("mark")).transpose()?;
+            let checkpoint = (flags & 2 != 0).then(|| r.varint("checkpoint")).transpose()?;
+            Change::Stream { mark, checkpoint }
+        }
+    };
+    if r.is_done() { Ok((place, change)) } else { Err(r.error("bytes after the change")) }
+}
+
+fn read_key(r: &mut Reader<'_>) -> Result<Place, RecordError> {
+    let shard = r.u16("shard")?;
+    let key = match r.u8("item kind")? {
+        0 => ItemKey::Shard,
+        1 => {
+            let len = usize::from(r.u8("name length")?) + 1;
+            let text = std::str::from_utf8(r.take(len, "name")?);
+            ItemKey::Counter(Name::new(text.map_err(|_| r.error("name is not UTF-8"))?))
+        }
+        2 => ItemKey::Token(r.u128("token key")?.swap_bytes()),
+        3 => {
+            let len = usize::from(r.u8("stream length")?);
+            ItemKey::Stream(r.take(len, "stream")?.into())
+        }
+        _ => return Err(r.error("item kind")),
+    };
+    Ok((shard, key))
+}
+
+fn read_meta(r: &mut Reader<'_>) -> Result<ShardMeta, RecordError> {
+    Ok(ShardMeta {
+        epoch: r.u64("epoch")?,
+        batch: r.u64("batch")?,
+        time_ms: r.u64("time")?,
+        window_ms: r.u64("window")?,
+    })
+}
+
+fn read_token_item(r: &mut Reader<'_>) -> Result<TokenRecord, RecordError> {
+    let epoch = r.varint("epoch")?;
+    let batch = r.varint("batch")?;
+    record::read_token_record(r, epoch, batch)
+}

@@ -1,0 +1,220 @@
+//! The memory of tokens: what makes a retry harmless.
+//!
+//! An entry is found by a 128-bit hash of (counter, token, item) under the store's secret seed; it
+//! keeps the whole outcome until its deadline. Deadlines are log times written in the record, so
+//! every fold agrees on them.
+
+use std::collections::BTreeMap;
+
+use stdx::hash::hash128;
+
+use crate::limits::TOKEN_FUTURE_MS;
+use crate::outcome::{Outcome, Refusal, Repeat, Verdict};
+use crate::table::{Hashed, Table};
+
+/// What is remembered of one tokened operation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct TokenRecord {
+    /// Hash of counter, token and item.
+    pub key: u128,
+    /// Fingerprint of the operation.
+    pub fingerprint: u128,
+    /// How it ended.
+    pub verdict: Verdict,
+    /// The value after.
+    pub value: Option<i64>,
+    /// The value before.
+    pub previous: Option<i64>,
+    /// What was added.
+    pub applied: i64,
+    /// Expiry of the counter after it.
+    pub expires_at: Option<u64>,
+    /// The epoch it was decided in.
+    pub epoch: u64,
+    /// The batch that holds it.
+    pub batch: u64,
+    /// Log time after which it may be forgotten.
+    pub deadline_ms: u64,
+}
+
+impl TokenRecord {
+    /// The outcome that a repeat gets.
+    pub fn outcome(&self) -> Outcome {
+        Outcome {
+            verdict: self.verdict,
+            value: self.value,
+            previous: self.previous,
+            applied: self.applied,
+            expires_at: self.expires_at,
+            repeat: Repeat::Token,
+        }
+    }
+}
+
+impl Hashed for TokenRecord {
+    fn hash(&self, _seed: u64) -> u64 {
+        self.key as u64
+    }
+}
+
+/// The scope of a token: this counter, this token, this item.
+pub fn scope_key(seed: u64, name: &str, token: &[u8], item: u32) -> u128 {
+    let mut bytes = Vec::with_capacity(name.len() + token.len() + 5);
+    bytes.extend_from_slice(name.as_bytes());
+    // No UTF-8 text holds this byte, so names and tokens cannot run into each other.
+    bytes.push(0xFF);
+    bytes.extend(token.iter().map(u8::to_ascii_lowercase).take(canonical_len(token)));
+    bytes.extend_from_slice(token.get(canonical_len(token)..).unwrap_or(&[]));
+    bytes.extend_from_slice(&item.to_le_bytes());
+    hash128(seed, &bytes)
+}
+
+/// How much of a token is compared without regard to case: all of a UUIDv7, nothing of others.
+fn canonical_len(token: &[u8]) -> usize {
+    if uuid_v7_ms(token).is_some() { token.len() } else { 0 }
+}
+
+/// The time of a UUIDv7 in canonical text form of any case, in Unix milliseconds.
+pub fn uuid_v7_ms(token: &[u8]) -> Option<u64> {
+    if token.len() != 36 || token.get(14) != Some(&b'7') {
+        return None;
+    }
+    let mut ms = 0_u64;
+    for (i, &byte) in token.iter().enumerate() {
+        let is_dash = matches!(i, 8 | 13 | 18 | 23);
+        match char::from(byte).to_digit(16) {
+            None if is_dash && byte == b'-' => {}
+            Some(digit) if !is_dash && i < 13 => ms = ms << 4 | u64::from(digit),
+            Some(_) if !is_dash => {}
+            _ => return None,
+        }
+    }
+    Some(ms)
+}
+
+/// Says until when a token recorded at `now_ms` is remembered.
+///
+/// # Errors
+/// A UUIDv7 that is too old, or from the future.
+pub fn deadline(token: &[u8], now_ms: u64, window_ms: u64) -> Result<u64, Refusal> {
+    let Some(own_ms) = uuid_v7_ms(token) else { return Ok(now_ms.saturating_add(window_ms)) };
+    if own_ms > now_ms + TOKEN_FUTURE_MS {
+        return Err(Refusal::FutureToken { ahead_ms: own_ms - now_ms });
+    }
+    if own_ms.saturating_add(window_ms) < now_ms {
+        return Err(Refusal::Expired);
+    }
+    Ok(now_ms.max(own_ms).saturating_add(window_ms))
+}
+
+/// The tokens of one shard.
+#[derive(Debug)]
+pub struct Tokens {
+    table: Table<TokenRecord>,
+    /// Keys by the second after which they may go.
+    by_deadline: BTreeMap<u64, Vec<u128>>,
+}
+
+impl Default for Tokens {
+    fn default() -> Self {
+        Self { table: Table::new(0), by_deadline: BTreeMap::new() }
+    }
+}
+
+impl Tokens {
+    /// How many are remembered.
+    pub fn len(&self) -> usize {
+        self.table.len()
+    }
+
+    /// Whether none is remembered.
+    pub fn is_empty(&self) -> bool {
+        self.table.is_empty()
+    }
+
+    /// The record of a token that is still remembered at `now_ms`.
+    pub fn find(&self, key: u128, now_ms: u64) -> Option<&TokenRecord> {
+        let found = self.table.find(key as u64, |e| e.key == key);
+        found.filter(|e| now_ms <= e.deadline_ms)
+    }
+
+    /// Remembers a token. One that was there and is past its deadline gives way.
+    pub fn remember(&mut self, record: TokenRecord) {
+        let hash = record.key as u64;
+        match self.table.find_mut(hash, |e| e.key == record.key) {
+            Some(old) => *old = record,
+            None => {
+                self.table.insert(hash, record);
+            }
+        }
+        self.by_deadline.entry(record.deadline_ms / 1000 + 1).or_default().push(record.key);
+    }
+
+    /// Forgets a token whose record is taken back.
+    pub fn forget(&mut self, key: u128) {
+        self.table.remove(key as u64, |e| e.key == key);
+    }
+
+    /// Forgets up to `steps` tokens that are past their deadline.
+    pub fn sweep(&mut self, now_ms: u64, steps: usize) {
+        for _ in 0..steps {
+            let Some(mut bucket) = self.by_deadline.first_entry() else { return };
+            if bucket.key().saturating_mul(1000) > now_ms {
+                return;
+            }
+            match bucket.get_mut().pop() {
+                None => {
+                    bucket.remove();
+                }
+                Some(key) => {
+                    // A token that was renewed since has another, later place in the queue.
+                    let hash = key as u64;
+                    self.table.remove(hash, |e| e.key == key && e.deadline_ms < now_ms);
+                }
+            }
+        }
+    }
+
+    /// Every remembered token, in no order.
+    pub fn iter(&self) -> impl Iterator<Item = &TokenRecord> {
+        self.table.iter()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{deadline, scope_key, uuid_v7_ms};
+    use crate::outcome::Refusal;
+
+    const MS: u64 = 0x0199_0000_0000;
+    const UUID: &[u8] = b"01990000-0000-7abc-8def-0123456789ab";
+
+    #[test]
+    fn a_uuid_v7_tells_its_time_and_other_tokens_do_not() {
+        assert_eq!(uuid_v7_ms(UUID), Some(MS));
+        assert_eq!(uuid_v7_ms(&UUID.to_ascii_uppercase()), Some(MS));
+        assert_eq!(uuid_v7_ms(b"01990000-0000-4abc-8def-0123456789ab"), None);
+        assert_eq!(uuid_v7_ms(b"01990000x0000-7abc-8def-0123456789ab"), None);
+        assert_eq!(uuid_v7_ms(b"order-17"), None);
+    }
+
+    #[test]
+    fn age_decides_and_the_later_of_both_times_counts() {
+        let check = |now, expected| assert_eq!(deadline(UUID, now, 1000), expected, "{now}");
+        check(MS, Ok(MS + 1000));
+        check(MS + 1000, Ok(MS + 2000));
+        check(MS + 1001, Err(Refusal::Expired));
+        check(MS - 300_000, Ok(MS + 1000));
+        check(MS - 300_001, Err(Refusal::FutureToken { ahead_ms: 300_001 }));
+        assert_eq!(deadline(b"k", 5, 1000), Ok(1005));
+    }
+
+    #[test]
+    fn the_scope_is_counter_token_and_item_and_ignores_the_case_of_a_uuid() {
+        let key = scope_key(1, "a", UUID, 0);
+        assert_eq!(key, scope_key(1, "a", &UUID.to_ascii_uppercase(), 0));
+        assert_ne!(key, scope_key(1, "b", UUID, 0));
+        assert_ne!(key, scope_key(1, "a", UUID, 1));
+        assert_ne!(scope_key(1, "a", b"k", 0), scope_key(1, "a", b"K", 0));
+    }
+}
