@@ -66,6 +66,14 @@ fn a_rejection_that_is_not_held_is_caught_by_the_frozen_sync() {
 }
 
 #[test]
+fn a_sum_that_wraps_is_caught_by_the_frozen_sync() {
+    let folder = TempDir::new().expect("a temporary directory");
+    let Some(shim) = sync_frozen::shim(folder.path()) else { return };
+    let outcome = sync_frozen::check(&start("overflow_wraps", folder.path()), &shim);
+    caught(outcome, &["release"]);
+}
+
+#[test]
 fn a_token_that_is_not_remembered_is_caught_by_the_kill_loop() {
     let folder = TempDir::new().expect("a temporary directory");
     let outcome = kill_loop::check(&start("no_dedup", folder.path()), CYCLES);

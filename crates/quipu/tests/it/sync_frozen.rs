@@ -73,12 +73,8 @@ impl Waiting {
     }
 }
 
-/// Freezes the sync under a node that `start` describes and checks what leaves its sockets.
-///
-/// # Errors
-/// The name of the first held reply that left, of the free request that did not, or of the held
-/// reply that did not come when the gate opened.
-pub(crate) fn check(start: &Start, shim: &Path) -> Result<(), Violation> {
+/// Starts the node that `start` describes behind a gate, and makes the scene's counters durable.
+fn stage(start: &Start, shim: &Path) -> (Node, Gate) {
     let gate = Gate { file: start.data().with_extension("gate") };
     let node = start.clone().variable("LD_PRELOAD", shim).variable("SYNC_GATE", &gate.file).run();
     let mut resp = node.resp();
@@ -87,6 +83,17 @@ pub(crate) fn check(start: &Start, shim: &Path) -> Result<(), Violation> {
         assert!(reply.error().is_none(), "{line}: {reply:?}");
     }
     gate.close();
+    (node, gate)
+}
+
+/// Freezes the sync of a committer thread and checks what leaves the sockets.
+///
+/// # Errors
+/// The name of the first held reply that left, of the free request that did not, or of the held
+/// reply that did not come when the gate opened.
+pub(crate) fn check(start: &Start, shim: &Path) -> Result<(), Violation> {
+    let (node, gate) = stage(&start.clone().flag("commit.strategy", "committer"), shim);
+    let mut resp = node.resp();
     let mut waiting = Vec::new();
     for held in HELD {
         waiting.push((held, send(&node, held)));
@@ -95,12 +102,30 @@ pub(crate) fn check(start: &Start, shim: &Path) -> Result<(), Violation> {
         }
         await_visible(&mut resp, held)?;
     }
-    let mut group = held_group(&node);
+    waiting.push((&GROUP, held_group(&node)));
     free_requests_go_on(&node)?;
+    held_until_open(waiting, &gate)
+}
+
+/// Freezes a sync inside the event loop: the loop stands still, and nothing leaves.
+fn check_in_loop(start: &Start, shim: &Path) -> Result<(), Violation> {
+    let (node, gate) = stage(&start.clone().flag("commit.strategy", "loop"), shim);
+    let mut waiting = Vec::new();
+    // The later requests of the scene depend on each other; these depend on the first alone.
+    for held in HELD.iter().take_while(|held| held.check != "overflow" && held.check != "miss") {
+        waiting.push((held, send(&node, held)));
+        if waiting.len() == 1 {
+            demand(gate.holds_a_sync(), "shim", || "no sync went through libc".into())?;
+        }
+    }
+    held_until_open(waiting, &gate)
+}
+
+/// Demands that nothing leaves before the gate opens, and everything after.
+fn held_until_open(mut waiting: Vec<(&Held, Waiting)>, gate: &Gate) -> Result<(), Violation> {
     for (held, socket) in &mut waiting {
         nothing_leaves(held.check, held.request, socket)?;
     }
-    nothing_leaves("group", GROUP, &mut group)?;
     gate.open();
     for (held, socket) in &mut waiting {
         let reply = socket.receive(PATIENCE)?;
@@ -148,7 +173,7 @@ fn held_group(node: &Node) -> Waiting {
         let reply = socket.call(line);
         assert!(reply.error().is_none(), "{line}: {reply:?}");
     }
-    socket.send(&encode_line(GROUP)).expect("the node reads");
+    socket.send(&encode_line(GROUP.request)).expect("the node reads");
     Waiting::Resp(socket)
 }
 
@@ -201,6 +226,15 @@ fn nothing_that_depends_on_a_frozen_sync_leaves_any_socket() {
     let folder = TempDir::new().expect("a temporary directory");
     let Some(shim) = shim(folder.path()) else { return };
     if let Err(violation) = check(&Start::new(&folder.path().join("data")), &shim) {
+        panic!("{violation}");
+    }
+}
+
+#[test]
+fn nothing_leaves_while_the_event_loop_itself_stands_in_a_frozen_sync() {
+    let folder = TempDir::new().expect("a temporary directory");
+    let Some(shim) = shim(folder.path()) else { return };
+    if let Err(violation) = check_in_loop(&Start::new(&folder.path().join("data")), &shim) {
         panic!("{violation}");
     }
 }

@@ -90,7 +90,7 @@ pub(crate) const HELD: &[Held] = &[
 ];
 
 /// The end of the group that must be held too.
-pub(crate) const GROUP: &str = "EXEC";
+pub(crate) const GROUP: Held = held("group", "EXEC", "[:1, $5]");
 
 /// Commands that must be answered while the sync is frozen.
 pub(crate) const FREE_RESP: &[&str] = &[
