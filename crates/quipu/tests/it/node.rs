@@ -172,7 +172,7 @@ impl Node {
                 Err(RecvTimeoutError::Timeout) => return Err("no line `ready`".into()),
                 Err(RecvTimeoutError::Disconnected) => return Err("stdout closed".into()),
             };
-            if line.trim() == "ready" {
+            if line.split_whitespace().next() == Some("ready") {
                 return Ok(());
             }
             self.note_address(&line);

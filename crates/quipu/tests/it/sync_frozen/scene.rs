@@ -59,7 +59,7 @@ pub(crate) const HELD: &[Held] = &[
     shown("acknowledgement", "QUIPU.ADD streamed 1 STREAM s 1", ":1", ("streamed", Some(1))),
     held("stream repeat", "QUIPU.ADD streamed 1 STREAM s 1", "stream"),
     held("set", "DBSIZE", ":"),
-    held("set", "SCAN 0 COUNT 1000", "durable"),
+    held("set", "SCAN 0 COUNT 1000", "*[$"),
     shown(
         "acknowledgement",
         "POST /v1/default/counters/web {\"add\":3}",
