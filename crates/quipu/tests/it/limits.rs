@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use tempfile::TempDir;
 
 use crate::http::{Request, request};
-use crate::node::{Node, PATIENCE, Start};
+use crate::node::{Node, PATIENCE, Start, poll};
 use crate::resp::{Reply, Resp, encode, encode_line, is_timeout};
 use crate::tool;
 
@@ -107,15 +107,11 @@ fn a_connection_beyond_the_bound_is_refused_and_a_freed_place_is_given_again() {
     let mut fifth = bounded.node.resp();
     assert!(fifth.closes(), "a fifth connection is served");
     drop(held.pop());
-    let deadline = Instant::now() + PATIENCE;
-    let served = loop {
-        match bounded.node.resp().try_call("PING") {
-            Ok(reply) if reply.text() == Some("PONG") => break true,
-            _ if Instant::now() > deadline => break false,
-            _ => {}
-        }
-    };
-    assert!(served, "a freed place is not given again");
+    let served = poll(PATIENCE, || {
+        let reply = bounded.node.resp().try_call("PING").ok()?;
+        (reply.text() == Some("PONG")).then_some(())
+    });
+    assert!(served.is_some(), "a freed place is not given again");
 }
 
 #[test]
