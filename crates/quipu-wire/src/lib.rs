@@ -1,1 +1,4 @@
 //! quipu-wire.
+
+pub mod http;
+pub mod json;
