@@ -1,1 +1,3 @@
 //! quipu-server.
+
+pub mod http;

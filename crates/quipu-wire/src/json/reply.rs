@@ -249,8 +249,17 @@ impl Serialize for StreamReply<'_> {
     }
 }
 
+/// What can be written as a body.
+pub trait Body: Serialize {}
+
+impl Body for CounterReply<'_> {}
+impl Body for BatchReply<'_> {}
+impl Body for ScanReply {}
+impl Body for StreamReply<'_> {}
+impl Body for Problem {}
+
 /// Appends a body.
-pub fn write(body: &impl Serialize, out: &mut Vec<u8>) {
+pub fn write(body: &impl Body, out: &mut Vec<u8>) {
     serde_json::to_writer(out, body).expect("texts and numbers into memory: nothing can fail");
 }
 
@@ -285,7 +294,7 @@ mod tests {
         Outcome { verdict, value, previous, applied, expires_at, repeat }
     }
 
-    fn text(body: &impl serde::Serialize) -> String {
+    fn text(body: &impl super::Body) -> String {
         let mut out = Vec::new();
         write(body, &mut out);
         String::from_utf8(out).expect("JSON is UTF-8")
