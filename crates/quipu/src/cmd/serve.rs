@@ -84,10 +84,7 @@ fn choose_canary() -> anyhow::Result<()> {
 }
 
 /// The first signal stops the node in order; a second one ends the process.
-fn stop_on_signal(
-    mut signals: Signals,
-    node: &quipu_server::node::Running,
-) -> anyhow::Result<()> {
+fn stop_on_signal(mut signals: Signals, node: &quipu_server::node::Running) -> anyhow::Result<()> {
     let hub = Arc::clone(node.hub());
     let wait = move || {
         for (count, signal) in signals.forever().enumerate() {
@@ -123,7 +120,10 @@ fn banner(settings: &Settings, started: &Started) -> String {
         line("note", note);
     }
     line("try", &format!("redis-cli -p {} INCR visits", resp.port()));
-    line("try", &format!("curl -X POST http://{http}/v1/default/counters/visits -d '{{\"add\":1}}'"));
+    line(
+        "try",
+        &format!("curl -X POST http://{http}/v1/default/counters/visits -d '{{\"add\":1}}'"),
+    );
     line("ready", &"");
     text
 }

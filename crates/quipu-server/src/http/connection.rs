@@ -1,0 +1,150 @@
+//! One client: its requests, its deadlines, its end.
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use hyper::body::Incoming;
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper::{Request, Response};
+use hyper_util::rt::TokioIo;
+use quipu_wire::http::problem::{Kind, MEDIA_TYPE, Problem};
+use quipu_wire::json::reply;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
+use tokio::sync::watch;
+use tokio::time::{Instant, Sleep, sleep_until, timeout};
+
+use crate::http::api::NodeApi;
+use crate::http::link::{Lapse, Link, LinkIo};
+use crate::http::respond::{Gate, respond};
+
+/// How long a closed connection is read on, so that its last answer is not lost to a reset. Guess.
+const LINGER: Duration = Duration::from_secs(1);
+
+/// Bytes thrown away at once while lingering. Guess.
+const LINGER_BYTES: usize = 4096;
+
+/// Serves one client until it leaves, errs or lapses, or the node stops and it is answered.
+pub(crate) async fn run<N: NodeApi>(
+    stream: TcpStream,
+    gate: Arc<Gate<N>>,
+    mut stop: watch::Receiver<bool>,
+) {
+    // An error here means that the peer is gone; the first read says so.
+    drop(stream.set_nodelay(true));
+    let link = Arc::new(Link::new(stream, &gate.limits));
+    drive(&link, &gate, &mut stop).await;
+    if let Some(link) = Arc::into_inner(link) {
+        close(link).await;
+    }
+}
+
+async fn drive<N: NodeApi>(
+    link: &Arc<Link>,
+    gate: &Arc<Gate<N>>,
+    stop: &mut watch::Receiver<bool>,
+) {
+    let service = service_fn(|request: Request<Incoming>| {
+        let (gate, link) = (Arc::clone(gate), Arc::clone(link));
+        async move {
+            link.begin_request();
+            let response = respond(&gate, request).await;
+            link.end_request();
+            Ok::<Response<_>, std::convert::Infallible>(response)
+        }
+    });
+    let mut connection = http1::Builder::new()
+        .max_buf_size(gate.limits.header_bytes)
+        .max_headers(gate.limits.headers)
+        .header_read_timeout(None)
+        .serve_connection(TokioIo::new(LinkIo(Arc::clone(link))), service);
+    let mut sleep = std::pin::pin!(sleep_until(Instant::now() + gate.limits.idle_timeout));
+    let mut stopping = std::pin::pin!(stop.wait_for(|is_stopping| *is_stopping));
+    let mut is_stopping = false;
+    std::future::poll_fn(|cx| {
+        if !is_stopping && stopping.as_mut().poll(cx).is_ready() {
+            is_stopping = true;
+            Pin::new(&mut connection).graceful_shutdown();
+        }
+        let end = Pin::new(&mut connection).poll(cx);
+        let drained = link.poll_drain(cx);
+        if end.is_ready() || matches!(drained, Poll::Ready(Err(_))) {
+            return Poll::Ready(());
+        }
+        poll_lapse(sleep.as_mut(), link, cx).map(|lapse| say_why(link, lapse))
+    })
+    .await;
+}
+
+/// Ready when a deadline has passed. The sleep is set again only when it is too late for the
+/// deadline or over, so requests that come and go do not move it.
+fn poll_lapse(mut sleep: Pin<&mut Sleep>, link: &Link, cx: &mut Context<'_>) -> Poll<Lapse> {
+    loop {
+        let Some((deadline, lapse)) = link.deadline() else { return Poll::Pending };
+        if deadline <= Instant::now() {
+            return Poll::Ready(lapse);
+        }
+        if sleep.is_elapsed() || deadline < sleep.deadline() {
+            sleep.as_mut().reset(deadline);
+        }
+        if sleep.as_mut().poll(cx).is_pending() {
+            return Poll::Pending;
+        }
+    }
+}
+
+/// A client whose head did not come in time is told so; of others nothing is expected.
+fn say_why(link: &Link, lapse: Lapse) {
+    if lapse != Lapse::Head {
+        return;
+    }
+    link.gather_last(&raw_problem(&Problem::new(Kind::Slow, "the head did not come in time")));
+}
+
+/// A whole response with a problem, for where there is no request to answer.
+pub(crate) fn raw_problem(problem: &Problem) -> Vec<u8> {
+    let mut body = Vec::new();
+    reply::write(problem, &mut body);
+    let (status, length) = (problem.status(), body.len());
+    let title = problem.kind.line().title;
+    let retry =
+        problem.retry_after_s().map(|s| format!("Retry-After: {s}\r\n")).unwrap_or_default();
+    let mut response = format!(
+        "HTTP/1.1 {status} {title}\r\nContent-Type: {MEDIA_TYPE}\r\nContent-Length: {length}\r\n\
+         {retry}Connection: close\r\n\r\n"
+    )
+    .into_bytes();
+    response.append(&mut body);
+    response
+}
+
+/// Writes what is left, says that nothing follows, and reads on until the client has seen it: a
+/// socket closed with unread bytes resets the connection and takes the answer with it.
+async fn close(link: Link) {
+    let farewell = async {
+        std::future::poll_fn(|cx| link.poll_drain(cx)).await?;
+        linger(link.into_stream()).await
+    };
+    // Out of time or out of connection: either way there is nobody left to tell.
+    drop(timeout(LINGER, farewell).await);
+}
+
+async fn linger(mut stream: TcpStream) -> std::io::Result<()> {
+    stream.shutdown().await?;
+    let mut rest = [0; LINGER_BYTES];
+    while stream.read(&mut rest).await? > 0 {}
+    Ok(())
+}
+
+/// Tells a client that there are too many, and closes.
+pub(crate) async fn refuse(mut stream: TcpStream) {
+    let problem = Problem::new(Kind::Unready, "too many connections; come again");
+    let farewell = async {
+        stream.write_all(&raw_problem(&problem)).await?;
+        linger(stream).await
+    };
+    drop(timeout(LINGER, farewell).await);
+}

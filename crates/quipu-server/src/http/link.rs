@@ -1,0 +1,218 @@
+//! The bytes of one connection, with their deadlines.
+//!
+//! hyper's own header timeout also runs while a kept connection is idle, and its way of gathering
+//! the replies of pipelined requests (`pipeline_flush`) keeps them all, without a bound, while any
+//! part of a further request is there. So both live here: a [`Link`] tells idle from a head that is
+//! coming, and gathers what is written until the connection's turn ends, up to a bound.
+
+use std::io;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use parking_lot::Mutex;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::TcpStream;
+use tokio::time::Instant;
+
+use crate::http::limits::HttpLimits;
+
+/// Most bytes that are gathered before they are written. Guess: a socket buffer's worth.
+const GATHER_BYTES_MAX: usize = 64 * 1024;
+
+/// What a connection waits for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Phase {
+    /// For a request.
+    Idle,
+    /// For the rest of a head.
+    Head,
+    /// For us.
+    Busy,
+}
+
+/// Which deadline passed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Lapse {
+    /// No request came.
+    Idle,
+    /// A head did not become complete.
+    Head,
+    /// The client takes nothing of what waits for it.
+    Stalled,
+}
+
+/// One connection's socket, deadlines and gathered output. Only its own task touches it; the lock
+/// is there because hyper owns the other end.
+#[derive(Debug)]
+pub(crate) struct Link {
+    stream: TcpStream,
+    state: Mutex<State>,
+    header_timeout: Duration,
+    idle_timeout: Duration,
+    stall_timeout: Duration,
+}
+
+#[derive(Debug)]
+struct State {
+    phase: Phase,
+    since: Instant,
+    stalled: Option<Instant>,
+    gathered: Vec<u8>,
+    /// How much of `gathered` is written.
+    written: usize,
+}
+
+impl Link {
+    /// A connection that was just accepted.
+    pub(crate) fn new(stream: TcpStream, limits: &HttpLimits) -> Self {
+        let state = State {
+            phase: Phase::Idle,
+            since: Instant::now(),
+            stalled: None,
+            gathered: Vec::new(),
+            written: 0,
+        };
+        Self {
+            stream,
+            state: Mutex::new(state),
+            header_timeout: limits.header_timeout,
+            idle_timeout: limits.idle_timeout,
+            stall_timeout: limits.body_timeout,
+        }
+    }
+
+    /// The socket, when nothing else uses the link.
+    pub(crate) fn into_stream(self) -> TcpStream {
+        self.stream
+    }
+
+    /// A head is complete.
+    pub(crate) fn begin_request(&self) {
+        self.state.lock().phase = Phase::Busy;
+    }
+
+    /// A request is answered.
+    pub(crate) fn end_request(&self) {
+        self.state.lock().enter(Phase::Idle);
+    }
+
+    /// The next deadline, if there is one, and which it is.
+    pub(crate) fn deadline(&self) -> Option<(Instant, Lapse)> {
+        let state = self.state.lock();
+        if let Some(since) = state.stalled {
+            return Some((since + self.stall_timeout, Lapse::Stalled));
+        }
+        match state.phase {
+            Phase::Idle => Some((state.since + self.idle_timeout, Lapse::Idle)),
+            Phase::Head => Some((state.since + self.header_timeout, Lapse::Head)),
+            Phase::Busy => None,
+        }
+    }
+
+    /// Gathers bytes without a bound: for the last words of a connection.
+    pub(crate) fn gather_last(&self, bytes: &[u8]) {
+        self.state.lock().gathered.extend_from_slice(bytes);
+    }
+
+    /// Writes what was gathered.
+    pub(crate) fn poll_drain(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.state.lock().poll_drain(&self.stream, cx)
+    }
+
+    fn poll_read(&self, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        loop {
+            ready!(self.stream.poll_read_ready(cx))?;
+            match self.stream.try_read_buf(buf) {
+                Ok(bytes) => {
+                    let mut state = self.state.lock();
+                    if bytes > 0 && state.phase == Phase::Idle {
+                        state.enter(Phase::Head);
+                    }
+                    return Poll::Ready(Ok(()));
+                }
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                Err(error) => return Poll::Ready(Err(error)),
+            }
+        }
+    }
+
+    fn poll_write(&self, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        let mut state = self.state.lock();
+        if state.gathered.len() >= GATHER_BYTES_MAX {
+            ready!(state.poll_drain(&self.stream, cx))?;
+        }
+        let room = GATHER_BYTES_MAX - state.gathered.len();
+        let taken = bytes.get(..room).unwrap_or(bytes);
+        state.gathered.extend_from_slice(taken);
+        Poll::Ready(Ok(taken.len()))
+    }
+}
+
+impl State {
+    fn enter(&mut self, phase: Phase) {
+        self.phase = phase;
+        self.since = Instant::now();
+    }
+
+    fn poll_drain(&mut self, stream: &TcpStream, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        while let Some(rest) = self.gathered.get(self.written..).filter(|rest| !rest.is_empty()) {
+            if stream.poll_write_ready(cx)?.is_pending() {
+                self.stalled.get_or_insert_with(Instant::now);
+                return Poll::Pending;
+            }
+            match stream.try_write(rest) {
+                Ok(bytes) => {
+                    self.written += bytes;
+                    self.moved();
+                }
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                Err(error) => return Poll::Ready(Err(error)),
+            }
+        }
+        self.gathered.clear();
+        self.written = 0;
+        Poll::Ready(Ok(()))
+    }
+
+    /// The client took something: neither stalled nor, in the middle of an answer, idle.
+    fn moved(&mut self) {
+        self.stalled = None;
+        if self.phase == Phase::Idle {
+            self.since = Instant::now();
+        }
+    }
+}
+
+/// hyper's end of a link. A flush is left to the end of the connection's turn.
+#[derive(Debug)]
+pub(crate) struct LinkIo(pub(crate) Arc<Link>);
+
+impl AsyncRead for LinkIo {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        self.0.poll_read(cx, buf)
+    }
+}
+
+impl AsyncWrite for LinkIo {
+    fn poll_write(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        self.0.poll_write(cx, bytes)
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.0.poll_drain(cx)
+    }
+}

@@ -1,0 +1,69 @@
+//! Answers about sets: counters by pattern, and streams.
+
+use quipu_core::op::{Ack, Action};
+use quipu_core::outcome::Dependency;
+use quipu_wire::http::ask::Asks;
+use quipu_wire::http::pattern;
+use quipu_wire::http::problem::{Field, Kind, Problem};
+use quipu_wire::http::query;
+use quipu_wire::json::reply::{ScanReply, StreamReply};
+
+use crate::http::api::NodeApi;
+use crate::http::counter::{Levels, hold};
+use crate::http::respond::Answer;
+
+/// Lists counters.
+///
+/// # Errors
+/// The query is not understood, or the log has failed.
+pub(crate) async fn scan<N: NodeApi>(
+    node: &N,
+    asks: &Asks<'_>,
+    text: Option<&str>,
+) -> Result<Answer, Problem> {
+    let query = query::parse_scan(text.unwrap_or_default())?;
+    let (mut items, mut depends) = (Vec::new(), Vec::new());
+    let mut visit = |name: &str, value: i64| {
+        let pattern = query.pattern.as_deref();
+        if pattern.is_none_or(|pattern| pattern::matches(pattern, name.as_bytes())) {
+            items.push((name.to_owned(), value));
+        }
+    };
+    let next = node.scan(query.cursor, query.limit, &mut visit, &mut depends);
+    let ack = settle(node, asks, &depends).await?;
+    Ok(Answer::json(&ScanReply { items, next, ack }))
+}
+
+/// Says what is known of a stream.
+///
+/// # Errors
+/// Nothing is, or the log has failed.
+pub(crate) async fn stream<N: NodeApi>(
+    node: &N,
+    asks: &Asks<'_>,
+    name: &[u8],
+) -> Result<Answer, Problem> {
+    let view = node.stream(name);
+    let ack = settle(node, asks, &view.depends).await?;
+    if view.checkpoint.is_none() && view.marks.is_empty() {
+        let name = String::from_utf8_lossy(name).into_owned();
+        let problem = Problem::new(Kind::Absent, format!("there is no stream {name:?}"));
+        return Err(problem.with("stream", Field::Text(name)));
+    }
+    let (checkpoint, marks) = (view.checkpoint, &*view.marks);
+    Ok(Answer::json(&StreamReply { name, checkpoint, marks, ack }))
+}
+
+/// Waits as a read of its level does, and says what is vouched for.
+async fn settle(
+    node: &impl NodeApi,
+    asks: &Asks<'_>,
+    depends: &[Dependency],
+) -> Result<Ack, Problem> {
+    if Levels::new(node, asks).holds(&Action::Get) {
+        hold(node, depends, false).await?;
+        return Ok(Ack::Fsync);
+    }
+    let is_durable = depends.iter().all(|d| d.batch == 0);
+    Ok(if is_durable { Ack::Fsync } else { Ack::Memory })
+}

@@ -1,0 +1,27 @@
+//! The HTTP surface: an accept loop of its own over hyper, and the requests of counters.
+//!
+//! Reading order: [`api`] (what it needs of a node), [`serve`] (the accept loop), `connection` (one
+//! client and its deadlines, with `link` below it), `respond` (one request), `counter` and `listing`
+//! (what requests do). Routes, headers, bodies and problems are data of `quipu_wire`.
+//!
+//! Rules: no byte of a reply leaves before what it depends on is durable at the level asked for;
+//! every connection is a task of one set that [`serve::serve`] owns and joins; everything that a
+//! client can make grow has a bound in [`limits::HttpLimits`].
+//!
+//! Never here: deciding anything about a counter, blocking the thread.
+
+pub mod api;
+mod body;
+mod connection;
+mod counter;
+pub mod limits;
+mod link;
+mod listing;
+mod respond;
+pub mod serve;
+#[cfg(test)]
+mod tests;
+
+pub use api::{GroupAbort, LogFailed, NodeApi, StreamView, Unwell};
+pub use limits::{HttpLimits, Surface};
+pub use serve::{ServeError, serve};

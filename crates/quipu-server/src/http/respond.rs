@@ -1,0 +1,183 @@
+//! One request, from its head to its response.
+
+use std::sync::Arc;
+
+use http_body_util::Full;
+use hyper::body::{Bytes, Incoming};
+use hyper::header::{ACCEPT, ALLOW, CONNECTION, CONTENT_TYPE, HeaderValue, RETRY_AFTER};
+use hyper::http::request::Parts;
+use hyper::{Request, Response, StatusCode};
+use quipu_core::op::Token;
+use quipu_wire::http::ask::{self, Asks};
+use quipu_wire::http::problem::{Kind, MEDIA_TYPE, Problem};
+use quipu_wire::http::route::{self, Endpoint, Route, RouteError};
+use quipu_wire::json::reply;
+use tokio::sync::Semaphore;
+use tokio::time::Instant;
+
+use crate::http::api::{NodeApi, Unwell};
+use crate::http::limits::{HttpLimits, Surface};
+use crate::http::{body, counter, listing};
+
+/// The media type of answers.
+const JSON: &str = "application/json";
+
+/// The media type of Prometheus's text format.
+const PROMETHEUS: &str = "text/plain; version=0.0.4; charset=utf-8";
+
+/// What all connections of a listener share.
+#[derive(Debug)]
+pub(crate) struct Gate<N> {
+    /// The node.
+    pub(crate) node: Arc<N>,
+    /// The bounds.
+    pub(crate) limits: HttpLimits,
+    /// What is left of `limits.inflight_bytes`.
+    pub(crate) inflight: Semaphore,
+}
+
+/// The body of an answer that is no problem.
+#[derive(Debug)]
+pub(crate) struct Answer {
+    /// The bytes.
+    pub(crate) body: Vec<u8>,
+    /// What they are.
+    pub(crate) media_type: &'static str,
+}
+
+impl Answer {
+    /// An answer in JSON.
+    pub(crate) fn json(body: &impl reply::Body) -> Self {
+        let mut bytes = Vec::new();
+        reply::write(body, &mut bytes);
+        Self { body: bytes, media_type: JSON }
+    }
+}
+
+/// Answers one request.
+pub(crate) async fn respond<N: NodeApi>(
+    gate: &Gate<N>,
+    request: Request<Incoming>,
+) -> Response<Full<Bytes>> {
+    let begun = Instant::now();
+    let (head, incoming) = request.into_parts();
+    let response = match answer(gate, &head, incoming).await {
+        Ok(answer) => success(answer),
+        Err(problem) => failure(&problem),
+    };
+    gate.node.answered(response.status().as_u16(), begun.elapsed());
+    response
+}
+
+async fn answer<N: NodeApi>(
+    gate: &Gate<N>,
+    head: &Parts,
+    incoming: Incoming,
+) -> Result<Answer, Problem> {
+    let route = find(&gate.limits, head)?;
+    if route.endpoint.is_operational() {
+        return operate(&*gate.node, route.endpoint, head);
+    }
+    let asks = asks(head)?;
+    let body = match body::read(incoming, &gate.limits, &gate.inflight).await {
+        Ok(body) => body,
+        Err(problem) => {
+            hold_stream(gate, &route, &asks);
+            return Err(problem);
+        }
+    };
+    match route.endpoint {
+        Endpoint::Batch => counter::batch(gate, &asks, &body.bytes).await,
+        Endpoint::Scan => listing::scan(&*gate.node, &asks, head.uri.query()).await,
+        Endpoint::Stream => listing::stream(&*gate.node, &asks, &route.name).await,
+        _ => match counter::action(route.endpoint, &body.bytes) {
+            Ok(action) => counter::single(&*gate.node, &asks, route.counter()?, action).await,
+            Err(error) => {
+                hold_stream(gate, &route, &asks);
+                Err(error.into())
+            }
+        },
+    }
+}
+
+fn find<'a>(limits: &HttpLimits, head: &'a Parts) -> Result<Route<'a>, Problem> {
+    let target_bytes = head.uri.path_and_query().map_or(0, |target| target.as_str().len());
+    if target_bytes > limits.target_bytes {
+        let max = limits.target_bytes;
+        let detail = format!("path and query have at most {max} bytes, these have {target_bytes}");
+        return Err(Problem::new(Kind::LongTarget, detail));
+    }
+    let route = route::find(head.method.as_str(), head.uri.path())?;
+    if limits.surface == Surface::Admin && !route.endpoint.is_operational() {
+        return Err(RouteError::NoPath.into());
+    }
+    Ok(route)
+}
+
+fn asks(head: &Parts) -> Result<Asks<'_>, Problem> {
+    let headers = head.headers.iter().map(|(name, value)| (name.as_str(), value.as_bytes()));
+    Ok(ask::parse(headers)?)
+}
+
+/// A refused place in a stream must come again before later ones.
+fn hold_stream<N: NodeApi>(gate: &Gate<N>, route: &Route<'_>, asks: &Asks<'_>) {
+    let is_write =
+        matches!(route.endpoint, Endpoint::Add | Endpoint::Put | Endpoint::Delete | Endpoint::Take);
+    if let (true, Token::Stream { name, sequence }, Ok(counter)) =
+        (is_write, asks.token, route.counter())
+    {
+        gate.node.hold_stream(counter, name, sequence);
+    }
+}
+
+fn operate(node: &impl NodeApi, endpoint: Endpoint, head: &Parts) -> Result<Answer, Problem> {
+    match endpoint {
+        Endpoint::Health => condition(node.health()),
+        Endpoint::Ready => condition(node.ready()),
+        _ if wants_json(head) => {
+            Ok(Answer { body: node.metrics_json().into_bytes(), media_type: JSON })
+        }
+        _ => Ok(Answer { body: node.metrics_text().into_bytes(), media_type: PROMETHEUS }),
+    }
+}
+
+fn condition(condition: Result<(), Unwell>) -> Result<Answer, Problem> {
+    match condition {
+        Ok(()) => Ok(Answer { body: b"{\"status\":\"ok\"}".to_vec(), media_type: JSON }),
+        Err(unwell) => Err(Problem::new(Kind::Unready, unwell.reason)),
+    }
+}
+
+fn wants_json(head: &Parts) -> bool {
+    let accepts = head.headers.get_all(ACCEPT).iter().filter_map(|value| value.to_str().ok());
+    let mut types = accepts.flat_map(|value| value.split(','));
+    types.any(|kind| kind.split(';').next().is_some_and(|name| name.trim() == JSON))
+}
+
+fn success(answer: Answer) -> Response<Full<Bytes>> {
+    let mut response = Response::new(Full::new(Bytes::from(answer.body)));
+    let media_type = HeaderValue::from_static(answer.media_type);
+    response.headers_mut().insert(CONTENT_TYPE, media_type);
+    response
+}
+
+fn failure(problem: &Problem) -> Response<Full<Bytes>> {
+    let mut body = Vec::new();
+    reply::write(problem, &mut body);
+    let mut response = Response::new(Full::new(Bytes::from(body)));
+    *response.status_mut() =
+        StatusCode::from_u16(problem.status()).expect("the table has statuses of three digits");
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static(MEDIA_TYPE));
+    if let Some(seconds) = problem.retry_after_s() {
+        headers.insert(RETRY_AFTER, HeaderValue::from(seconds));
+    }
+    if let Some(allow) = problem.allow.as_deref().and_then(|a| HeaderValue::from_str(a).ok()) {
+        headers.insert(ALLOW, allow);
+    }
+    // What is left of a body that was not read to its end would be taken for a request.
+    if matches!(problem.kind, Kind::Slow | Kind::TooBig) {
+        headers.insert(CONNECTION, HeaderValue::from_static("close"));
+    }
+    response
+}

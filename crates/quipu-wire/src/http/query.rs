@@ -1,0 +1,133 @@
+//! The query of a listing: `match`, `cursor`, `limit`.
+
+use std::borrow::Cow;
+
+use crate::http::pattern::PATTERN_BYTES_MAX;
+use crate::http::percent::{PercentError, decode_query};
+
+/// Counters looked at by one call where none is asked for. Guess: a page on a screen.
+pub const LIMIT_DEFAULT: usize = 100;
+
+/// Most counters looked at by one call. Guess: below a millisecond of one core.
+pub const LIMIT_MAX: usize = 1_000;
+
+/// What a listing asks for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ScanQuery<'a> {
+    /// The pattern that names must match; none takes all.
+    pub pattern: Option<Cow<'a, [u8]>>,
+    /// Where to go on; 0 is the start.
+    pub cursor: u64,
+    /// About how many counters to look at.
+    pub limit: usize,
+}
+
+/// A query that is not understood.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum QueryError {
+    /// Bad percent-encoding.
+    #[error(transparent)]
+    Percent(#[from] PercentError),
+    /// A parameter that there is not.
+    #[error("there is no parameter {name:?}; there are match, cursor and limit")]
+    Unknown {
+        /// Its name.
+        name: String,
+    },
+    /// A parameter that stands twice.
+    #[error("the parameter {name} stands twice")]
+    Twice {
+        /// Its name.
+        name: &'static str,
+    },
+    /// A pattern that is too long.
+    #[error("a pattern has at most {PATTERN_BYTES_MAX} bytes, this one has {bytes}")]
+    Pattern {
+        /// Its length.
+        bytes: usize,
+    },
+    /// Not the cursor of an earlier answer.
+    #[error("a cursor is what the last answer gave; leave it out to start")]
+    Cursor,
+    /// Not a limit.
+    #[error("limit is a number from 1 to {LIMIT_MAX}")]
+    Limit,
+}
+
+/// Reads the query of a listing.
+///
+/// # Errors
+/// Says which parameter is wrong.
+pub fn parse_scan(query: &str) -> Result<ScanQuery<'_>, QueryError> {
+    let (mut pattern, mut cursor, mut limit) = (None, None, None);
+    for pair in query.split('&').filter(|pair| !pair.is_empty()) {
+        let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
+        let (name, value) = (decode_query(name)?, decode_query(value)?);
+        match &*name {
+            b"match" if value.len() > PATTERN_BYTES_MAX => {
+                return Err(QueryError::Pattern { bytes: value.len() });
+            }
+            b"match" => set_once("match", &mut pattern, value)?,
+            b"cursor" => {
+                set_once("cursor", &mut cursor, number(&value).ok_or(QueryError::Cursor)?)?
+            }
+            b"limit" => set_once("limit", &mut limit, number(&value).ok_or(QueryError::Limit)?)?,
+            other => {
+                let name = String::from_utf8_lossy(other).into_owned();
+                return Err(QueryError::Unknown { name });
+            }
+        }
+    }
+    let limit = limit.unwrap_or(LIMIT_DEFAULT as u64);
+    if !(1..=LIMIT_MAX as u64).contains(&limit) {
+        return Err(QueryError::Limit);
+    }
+    Ok(ScanQuery { pattern, cursor: cursor.unwrap_or(0), limit: limit as usize })
+}
+
+fn set_once<T>(name: &'static str, place: &mut Option<T>, value: T) -> Result<(), QueryError> {
+    match place.replace(value) {
+        None => Ok(()),
+        Some(_) => Err(QueryError::Twice { name }),
+    }
+}
+
+/// A decimal number without sign.
+pub(crate) fn number(text: &[u8]) -> Option<u64> {
+    if !text.iter().all(u8::is_ascii_digit) {
+        return None;
+    }
+    std::str::from_utf8(text).ok()?.parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::parse_scan;
+
+    fn check(query: &str, expected: Result<(Option<&[u8]>, u64, usize), &str>) {
+        let parsed = parse_scan(query).map_err(|e| e.to_string());
+        let short = parsed.as_ref().map(|q| (q.pattern.as_deref(), q.cursor, q.limit));
+        assert_eq!(short.map_err(Clone::clone), expected.map_err(str::to_owned), "{query}");
+    }
+
+    #[test]
+    fn a_listing_takes_match_cursor_and_limit() {
+        check("", Ok((None, 0, 100)));
+        check("match=a*&cursor=18446744073709551615&limit=7", Ok((Some(b"a*"), u64::MAX, 7)));
+        check("match=a%26b+c&", Ok((Some(b"a&b c"), 0, 100)));
+        check("match=", Ok((Some(b""), 0, 100)));
+    }
+
+    #[test]
+    fn other_parameters_and_values_are_refused() {
+        check("macht=a", Err("there is no parameter \"macht\"; there are match, cursor and limit"));
+        check("limit=1&limit=2", Err("the parameter limit stands twice"));
+        for limit in ["limit=0", "limit=1001", "limit=-1", "limit=", "limit=+1", "limit=x"] {
+            check(limit, Err("limit is a number from 1 to 1000"));
+        }
+        let long = format!("match={}", "a".repeat(257));
+        check(&long, Err("a pattern has at most 256 bytes, this one has 257"));
+        check("cursor=abc", Err("a cursor is what the last answer gave; leave it out to start"));
+        check("cursor=", Err("a cursor is what the last answer gave; leave it out to start"));
+    }
+}
