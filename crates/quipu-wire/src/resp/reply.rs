@@ -6,6 +6,8 @@ use quipu_core::outcome::{Outcome, Position, Refusal, Reply, Verdict};
 
 use crate::resp::command::{Many, Shape};
 use crate::resp::error::{CommandError, ProtocolError};
+use crate::resp::frame::Request;
+use crate::resp::pattern::matches;
 
 /// The protocol version of a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -336,20 +338,12 @@ pub fn hello(out: &mut Vec<u8>, facts: HelloFacts) {
     array(out, 0);
 }
 
-/// Writes settings, those whose name matches one of `patterns`, as CONFIG GET does.
-pub fn config<'p>(
-    out: &mut Vec<u8>,
-    proto: Proto,
-    settings: &[(&str, &str)],
-    patterns: impl Iterator<Item = &'p [u8]> + Clone,
-) {
-    let wanted = |name: &str| {
-        let lower = name.to_ascii_lowercase();
-        patterns
-            .clone()
-            .any(|p| crate::resp::pattern::matches(&p.to_ascii_lowercase(), lower.as_bytes()))
-    };
-    let found: Vec<_> = settings.iter().filter(|(name, _)| wanted(name)).collect();
+/// Writes settings, those whose name matches one of `patterns`, as CONFIG GET does. The names are
+/// in lower case.
+pub fn config(out: &mut Vec<u8>, proto: Proto, settings: &[(&str, &str)], patterns: Request<'_>) {
+    let patterns: Vec<_> = patterns.iter().map(<[u8]>::to_ascii_lowercase).collect();
+    let is_wanted = |name: &str| patterns.iter().any(|p| matches(p, name.as_bytes()));
+    let found: Vec<_> = settings.iter().filter(|(name, _)| is_wanted(name)).collect();
     map(out, proto, found.len());
     for (name, value) in found {
         bulk(out, name.as_bytes());
