@@ -109,7 +109,8 @@ fn group(row: &Row) -> &'static str {
         _ if row.keys != (KeyWords { first: 0, last: 0, step: 0 }) => "string",
         flags if flags.has(Flags::READ) => "generic",
         flags if flags.has(Flags::ADMIN) => "server",
-        flags if flags.has(Flags::NO_MULTI) => "transactions",
+        flags if flags.has(Flags::NO_AUTH) => "connection",
+        flags if flags.has(Flags::UNQUEUED) => "transactions",
         _ => "connection",
     }
 }

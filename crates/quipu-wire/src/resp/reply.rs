@@ -5,7 +5,7 @@ use std::fmt::Display;
 use quipu_core::outcome::{Outcome, Position, Refusal, Reply, Verdict};
 
 use crate::resp::command::{Many, Shape};
-use crate::resp::error::{CommandError, ProtocolError};
+use crate::resp::error::{CommandError, ProtocolError, StateError};
 use crate::resp::frame::Request;
 use crate::resp::pattern::matches;
 
@@ -144,6 +144,12 @@ pub fn error(out: &mut Vec<u8>, code: &str, sentence: &dyn Display) {
 #[cold]
 pub fn command_error(out: &mut Vec<u8>, why: &CommandError) {
     error(out, why.code(), why);
+}
+
+/// Writes why a connection may not do this now.
+#[cold]
+pub fn state_error(out: &mut Vec<u8>, why: StateError) {
+    error(out, why.code(), &why);
 }
 
 /// Writes why bytes are not the protocol. The connection is to be closed after it.

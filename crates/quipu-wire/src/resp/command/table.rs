@@ -50,8 +50,8 @@ impl Flags {
     pub const FAST: Flags = Flags(8);
     /// Allowed before authentication.
     pub const NO_AUTH: Flags = Flags(16);
-    /// Not allowed within MULTI.
-    pub const NO_MULTI: Flags = Flags(32);
+    /// Performed at once between MULTI and EXEC, not queued.
+    pub const UNQUEUED: Flags = Flags(32);
     /// About the server, not about counters.
     pub const ADMIN: Flags = Flags(64);
 
@@ -61,7 +61,6 @@ impl Flags {
         (Flags::GROWS, "denyoom"),
         (Flags::FAST, "fast"),
         (Flags::NO_AUTH, "no_auth"),
-        (Flags::NO_MULTI, "no_multi"),
         (Flags::ADMIN, "admin"),
     ];
 
@@ -90,7 +89,8 @@ const LOOK: Flags = Flags::READ.and(Flags::FAST);
 const SCAN: Flags = Flags::READ;
 const CONNECTION: Flags = Flags::FAST;
 const OPEN: Flags = Flags::FAST.and(Flags::NO_AUTH);
-const GROUP: Flags = Flags::FAST.and(Flags::NO_MULTI);
+const GROUP: Flags = Flags::FAST.and(Flags::UNQUEUED);
+const LEAVE: Flags = OPEN.and(Flags::UNQUEUED);
 const SERVER: Flags = Flags::ADMIN;
 
 type Parse = for<'a> fn(&'static str, Request<'a>) -> Parsed<'a>;
@@ -140,8 +140,8 @@ pub const ROWS: &[Row] = &[
     row(("hello", -1), OPEN, NO_KEYS, connection::hello, "Chooses the protocol version and returns facts about the server."),
     row(("auth", -2), OPEN, NO_KEYS, connection::auth, "Authenticates the connection."),
     row(("select", 2), CONNECTION, NO_KEYS, connection::select, "Chooses database 0, the only one."),
-    row(("quit", -1), OPEN, NO_KEYS, |_, _| Ok(Command::Quit), "Closes the connection."),
-    row(("reset", 1), OPEN, NO_KEYS, |_, _| Ok(Command::Reset), "Brings the connection back to its beginning."),
+    row(("quit", -1), LEAVE, NO_KEYS, |_, _| Ok(Command::Quit), "Closes the connection."),
+    row(("reset", 1), LEAVE, NO_KEYS, |_, _| Ok(Command::Reset), "Brings the connection back to its beginning."),
     row(("info", -1), SERVER, NO_KEYS, |_, request| Ok(Command::Info(request.from(1))), "Returns facts and figures about the server."),
     row(("config", -2), SERVER, NO_KEYS, connection::config, "CONFIG GET returns settings."),
     row(("command", -1), SERVER, NO_KEYS, connection::command, "Returns facts about the commands."),
