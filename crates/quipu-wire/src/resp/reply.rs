@@ -4,6 +4,7 @@ use std::fmt::Display;
 
 use quipu_core::outcome::{Outcome, Position, Refusal, Reply, Verdict};
 
+use crate::resp::client::ClientLine;
 use crate::resp::command::{Many, Shape};
 use crate::resp::error::{CommandError, ProtocolError, StateError};
 use crate::resp::frame::Request;
@@ -311,6 +312,16 @@ pub fn stream(out: &mut Vec<u8>, proto: Proto, checkpoint: Option<u64>, marks: &
         integer(out, i64::from(*shard));
         integer(out, *mark as i64);
     }
+}
+
+/// Writes the answer to CLIENT INFO, of one line, or CLIENT LIST.
+pub fn clients<'c>(out: &mut Vec<u8>, proto: Proto, lines: impl Iterator<Item = ClientLine<'c>>) {
+    let mut text = String::new();
+    for line in lines {
+        text.push_str(&line.to_string());
+        text.push('\n');
+    }
+    verbatim(out, proto, &text);
 }
 
 /// Facts that HELLO tells.

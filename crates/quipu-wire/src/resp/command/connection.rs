@@ -133,7 +133,7 @@ pub(super) fn command<'a>(_: &'static str, request: Request<'a>) -> Parsed<'a> {
         _ if is(sub, "list") => CommandInfo::List(list_filter(rest)?),
         _ if is(sub, "info") => CommandInfo::Info(rest),
         _ if is(sub, "docs") => CommandInfo::Docs(rest),
-        _ if is(sub, "getkeys") && !rest.is_empty() => CommandInfo::GetKeys(rest),
+        _ if is(sub, "getkeys") && rest.len() >= 2 => CommandInfo::GetKeys(rest),
         _ if is(sub, "getkeys") => return Err(CommandError::Arity { name: "command|getkeys" }),
         _ => return Err(CommandError::UnknownSub { command: "COMMAND", sub: shortened(sub) }),
     };

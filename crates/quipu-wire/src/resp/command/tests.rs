@@ -192,7 +192,8 @@ fn errors_are_in_the_words_of_redis() {
     check_error("SCAN x", "ERR invalid cursor");
     check_error("SCAN 0 COUNT 0", "ERR syntax error");
     check_error("SCAN 0 MATCH", "ERR syntax error");
-    check_error("COMMAND GETKEYS", "ERR wrong number of arguments for 'command|getkeys' command");
+    let getkeys = "ERR wrong number of arguments for 'command|getkeys' command";
+    check_error("COMMAND GETKEYS ping", getkeys);
 }
 
 #[test]
@@ -308,7 +309,7 @@ fn the_commands_describe_themselves() {
     check_told("COMMAND GETKEYS mget a b", "*2 $1 a $1 b ", "*2 $1 a $1 b ");
     check_told("COMMAND GETKEYS set a 1 EX 5", "*1 $1 a ", "*1 $1 a ");
     let none = "-ERR The command has no key arguments ";
-    check_told("COMMAND GETKEYS ping", none, none);
+    check_told("COMMAND GETKEYS ping a", none, none);
     let count = format!(":{} ", super::table::ROWS.len());
     check_told("COMMAND COUNT", &count, &count);
     assert_eq!(told(Proto::Resp2, "COMMAND").matches("*10 ").count(), super::table::ROWS.len());
@@ -378,7 +379,10 @@ fn a_connection_is_told_in_one_line() {
     let expected = "id=3 addr=127.0.0.1:5000 laddr=127.0.0.1:7411 fd=8 name= age=9 idle=0 flags=N \
                     db=0 sub=0 psub=0 ssub=0 multi=-1 qbuf=26 qbuf-free=0 omem=0 cmd=client|info \
                     user=default redir=-1 resp=3 lib-name=redis-py lib-ver=5.0";
-    assert_eq!(line.to_string(), expected);
+    let mut out = Vec::new();
+    reply::clients(&mut out, Proto::Resp2, [line, line].into_iter());
+    let twice = format!("{expected}\n{expected}\n");
+    assert_eq!(out, format!("${}\r\n{twice}\r\n", twice.len()).into_bytes());
 }
 
 #[test]

@@ -12,7 +12,9 @@ use crate::resp::number;
 /// The argument with this number.
 #[inline]
 pub(crate) fn arg(request: Request<'_>, index: usize) -> Result<&[u8], CommandError> {
-    request.get(index).ok_or(CommandError::Syntax)
+    // Not `ok_or`: it would build and drop the error of every argument that is there.
+    let Some(arg) = request.get(index) else { return Err(CommandError::Syntax) };
+    Ok(arg)
 }
 
 /// The argument with this number as a counter's name.
