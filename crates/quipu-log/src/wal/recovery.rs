@@ -26,6 +26,7 @@ use crate::{
         publish,
         reader::{Found, Reader},
         segment::{self, Segment},
+        store::{self, Identity},
     },
 };
 
@@ -87,6 +88,9 @@ pub enum RecoverError {
     /// All segments are missing.
     #[error("the directory is a store but holds no segments; restore them from a copy")]
     MissingLog,
+    /// The file that says how the store was created is missing.
+    #[error("the file {} is missing; restore it from a copy", store::NAME)]
+    MissingStore,
     /// The log begins later than the snapshot ends.
     #[error(
         "the log begins at position {first} in {file}, but position {start} is needed; restore \
@@ -166,7 +170,7 @@ pub struct Cut {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Report {
     /// The identity of the store.
-    pub store_id: u64,
+    pub identity: Identity,
     /// Whether the store is new.
     pub created: bool,
     /// How many payloads were handed to the visitor.
@@ -203,15 +207,54 @@ pub fn recover<S, E>(
     storage: &S,
     mut options: Options,
     start: u64,
-    mut visit: impl FnMut(u64, &[u8]) -> Result<(), E>,
+    visit: impl FnMut(u64, &[u8]) -> Result<(), E>,
 ) -> Result<Recovered<S>, RecoverError>
 where
     S: Storage,
     E: Error + Send + Sync + 'static,
 {
-    assert!(start > 0, "positions begin at 1");
     check_sizes(storage, &mut options)?;
-    let chain = chain::open(storage, start, &mut options.random)?;
+    let (chain, walk, beyond) = read(storage, options.identity, start, visit)?;
+    let report = walk.report(&chain, &beyond);
+    for name in &chain.unfinished {
+        storage.remove(name).map_err(storage_failed("remove", name))?;
+    }
+    let wal = publish::publish(storage, chain, &walk, &beyond, &mut options)?;
+    let preparer = Preparer::new(wal.pool(), options.random);
+    Ok(Recovered { wal, preparer, report })
+}
+
+/// Reads the log like [`recover`] and changes nothing: for looking at a store that no process has
+/// open.
+///
+/// # Errors
+/// See [`RecoverError`].
+pub fn replay<S, E>(
+    storage: &S,
+    start: u64,
+    visit: impl FnMut(u64, &[u8]) -> Result<(), E>,
+) -> Result<Report, RecoverError>
+where
+    S: Storage,
+    E: Error + Send + Sync + 'static,
+{
+    let nothing = Identity { store_id: 0, shards: 0 };
+    let (chain, walk, beyond) = read(storage, nothing, start, visit)?;
+    Ok(walk.report(&chain, &beyond))
+}
+
+fn read<S, E>(
+    storage: &S,
+    proposed: Identity,
+    start: u64,
+    mut visit: impl FnMut(u64, &[u8]) -> Result<(), E>,
+) -> Result<(Chain<S>, Walk, Beyond), RecoverError>
+where
+    S: Storage,
+    E: Error + Send + Sync + 'static,
+{
+    assert!(start > 0, "positions begin at 1");
+    let chain = chain::open(storage, start, proposed)?;
     let mut walk = Walk::begin(&chain, start)?;
     walk.run(&chain, start, &mut |position, payload| {
         visit(position, payload)
@@ -219,10 +262,10 @@ where
     })?;
     let beyond = walk.look_on(&chain)?;
     walk.judge(&chain, start, &beyond)?;
-    let report = walk.report(&chain, &beyond);
-    let wal = publish::publish(storage, chain, &walk, &beyond, &mut options)?;
-    let preparer = Preparer::new(wal.pool(), options.random);
-    Ok(Recovered { wal, preparer, report })
+    if !chain.marked && (walk.visited > 0 || start > 1) {
+        return Err(RecoverError::MissingStore);
+    }
+    Ok((chain, walk, beyond))
 }
 
 fn check_sizes<S: Storage>(storage: &S, options: &mut Options) -> Result<(), RecoverError> {
@@ -440,7 +483,7 @@ impl Walk {
             frames: beyond.frames,
         });
         Report {
-            store_id: chain.store_id,
+            identity: chain.identity,
             created: chain.segments.is_empty(),
             visited: self.visited,
             position: self.expected - 1,

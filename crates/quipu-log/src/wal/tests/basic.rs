@@ -19,7 +19,7 @@ fn a_new_log_is_empty_and_says_that_it_is_new() {
     assert_eq!((recovered.wal.position(), recovered.wal.durable()), (1, 1));
     let (again, _) = open(&memory, 2).unwrap();
     assert!(!again.report.created);
-    assert_eq!(again.report.store_id, recovered.report.store_id);
+    assert_eq!(again.report.identity, recovered.report.identity);
 }
 
 #[test]
