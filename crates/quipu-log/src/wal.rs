@@ -15,6 +15,7 @@ mod preparer;
 mod publish;
 mod reader;
 mod recovery;
+mod sealed;
 pub mod segment;
 mod store;
 #[cfg(test)]
@@ -22,9 +23,11 @@ mod tests;
 mod writer;
 
 pub use chain::identify;
+pub(crate) use pool::Pool;
 pub use pool::SegmentInfo;
 pub use preparer::{PrepareError, Preparer};
 pub use recovery::{Cut, RecoverError, Recovered, Report, recover, replay};
+pub(crate) use sealed::read_sealed;
 pub use store::Identity;
 pub use writer::{Wal, WriteError};
 

@@ -90,8 +90,12 @@ impl<S: Storage> Chain<S> {
         if let Some(index) = (0..self.segments.len()).rev().find(holds) {
             return Ok(index);
         }
-        match self.first(0).filter(|_| self.counts(0)) {
-            Some(first) => Err(RecoverError::Gap { file: self.name(0), first, start }),
+        // Segments of which only the header is left hold nothing that could be missed.
+        let used =
+            |segment: &Segment<S::File>| segment.length > u64::from(segment.header.block_bytes);
+        let index = self.segments.iter().position(used).unwrap_or(0);
+        match self.first(index).filter(|_| self.counts(index)) {
+            Some(first) => Err(RecoverError::Gap { file: self.name(index), first, start }),
             None => Ok(0),
         }
     }
@@ -130,7 +134,10 @@ fn read_store<S: Storage>(storage: &S) -> Result<Identity, RecoverError> {
     })
 }
 
-fn open_segment<S: Storage>(storage: &S, sequence: u64) -> Result<Segment<S::File>, RecoverError> {
+pub(crate) fn open_segment<S: Storage>(
+    storage: &S,
+    sequence: u64,
+) -> Result<Segment<S::File>, RecoverError> {
     let name = segment::name(sequence);
     let file = storage.open(&name).map_err(storage_failed("open", &name))?;
     let length = file.length().map_err(storage_failed("measure", &name))?;

@@ -138,6 +138,19 @@ pub enum RecoverError {
         /// Where that frame is, in bytes.
         proof_offset: u64,
     },
+    /// A sealed segment does not check while the log is in use.
+    #[error(
+        "{file} is damaged at offset {offset}: frame {position}, which was durable, does not \
+         check; take a copy of the data before the next restart"
+    )]
+    SealedDamaged {
+        /// The segment.
+        file: String,
+        /// Where the frame should be, in bytes.
+        offset: u64,
+        /// Its position.
+        position: u64,
+    },
     /// The caller could not take a frame's payload.
     #[error("the payload of frame {position} is refused")]
     Visit {

@@ -106,7 +106,7 @@ fn a_recycled_segment_never_shows_its_earlier_frames() {
     while recovered.wal.sealed().len() < 3 {
         next(&mut recovered);
     }
-    let gone = recovered.preparer.retire_oldest().unwrap().unwrap();
+    let gone = recovered.preparer.pool.retire_oldest().unwrap().unwrap();
     assert!(gone.bytes <= SEGMENT_BYTES);
     let names = memory.list().unwrap();
     assert!(names.iter().any(|name| name.contains("spare")), "{names:?}");
