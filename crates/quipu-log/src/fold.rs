@@ -31,7 +31,7 @@ use crate::{
     snapshot::{self, Snapshot, UNFINISHED},
     sorted_file::{Header, Kind, SortedFileError, Writer, failed},
     storage::Storage,
-    wal::{Pool, RecoverError, Wal, read_sealed},
+    wal::{Pool, RecoverError, SegmentInfo, Wal, read_sealed},
 };
 
 /// How many items are merged between two looks at the cancellation; a guess, not measured.
@@ -95,6 +95,8 @@ pub struct Folded {
     pub snapshot: Snapshot,
     /// How many bytes of log went into it, at most.
     pub log_bytes: u64,
+    /// How many bytes were written, runs included.
+    pub written_bytes: u64,
     /// How many sorted runs were spilled.
     pub runs: usize,
     /// How many segments were retired.
@@ -124,8 +126,16 @@ impl<S: Storage> Folder<S> {
     /// Returns how many bytes of sealed segments are newer than the newest snapshot, at most.
     pub fn log_bytes(&self) -> u64 {
         let position = self.position();
-        let newer = |info: &&crate::wal::SegmentInfo| info.positions.end > position + 1;
+        let newer = |info: &&SegmentInfo| info.positions.end > position + 1;
         self.pool.sealed().iter().filter(newer).map(|info| info.bytes).sum()
+    }
+
+    /// Returns how many bytes of segments are kept only as history: folded, but newer than the
+    /// older snapshot.
+    pub fn history_bytes(&self) -> u64 {
+        let position = self.position();
+        let folded = |info: &&SegmentInfo| info.positions.end <= position + 1;
+        self.pool.sealed().iter().filter(folded).map(|info| info.bytes).sum()
     }
 
     /// Says whether the sealed log exceeds max(`log_bytes_min`, the snapshot's size).
@@ -154,9 +164,11 @@ impl<S: Storage> Folder<S> {
         let log_bytes = self.log_bytes();
         let header = self.header(upto);
         let mut changes = Changes::new(self.pool.storage.clone(), header, self.memory_bytes);
-        metas.into_iter().for_each(|(shard, meta)| changes.set_base(shard, meta));
+        for (shard, meta) in metas {
+            changes.set_base(shard, meta);
+        }
         let written = self.write(&mut changes, upto, cancel);
-        let runs = changes.runs();
+        let (runs, spilled) = (changes.runs(), changes.spilled_bytes());
         // Also after a failure: what it wrote may be what filled the disk.
         let removed = changes.remove_runs();
         if !matches!(written, Ok(true)) {
@@ -167,7 +179,8 @@ impl<S: Storage> Folder<S> {
         let snapshot = self.publish(upto)?;
         let older = self.newest.replace(snapshot.clone());
         let retired = self.retire(older.map_or(0, |older| older.position))?;
-        Ok(Outcome::Folded(Folded { snapshot, log_bytes, runs, retired }))
+        let written_bytes = spilled + snapshot.bytes;
+        Ok(Outcome::Folded(Folded { snapshot, log_bytes, written_bytes, runs, retired }))
     }
 
     /// Reads the newest snapshot and returns what it says of the shards. One that was damaged

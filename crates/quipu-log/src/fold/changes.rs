@@ -16,6 +16,7 @@ pub(crate) struct Changes<S: Storage> {
     memory_bytes: usize,
     set: ChangeSet,
     runs: Vec<String>,
+    spilled_bytes: u64,
 }
 
 fn run_name(number: usize) -> String {
@@ -30,7 +31,14 @@ pub(crate) fn is_run(name: &str) -> bool {
 impl<S: Storage> Changes<S> {
     pub(crate) fn new(storage: S, header: Header, memory_bytes: usize) -> Self {
         let header = Header { kind: Kind::Run, ..header };
-        Self { storage, header, memory_bytes, set: ChangeSet::default(), runs: Vec::new() }
+        Self {
+            storage,
+            header,
+            memory_bytes,
+            set: ChangeSet::default(),
+            runs: Vec::new(),
+            spilled_bytes: 0,
+        }
     }
 
     /// Notes what the base says of a shard.
@@ -52,13 +60,18 @@ impl<S: Storage> Changes<S> {
         for (place, change) in self.set.take() {
             writer.put(|out| put_change(out, &place, &change))?;
         }
-        writer.finish()?;
+        self.spilled_bytes += writer.finish()?.1;
         Ok(())
     }
 
     /// Returns how many runs were spilled.
     pub(crate) fn runs(&self) -> usize {
         self.runs.len()
+    }
+
+    /// Returns how many bytes the runs take.
+    pub(crate) fn spilled_bytes(&self) -> u64 {
+        self.spilled_bytes
     }
 
     /// Takes the changes in memory, which are newer than all runs.

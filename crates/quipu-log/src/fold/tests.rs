@@ -44,7 +44,7 @@ fn options() -> Options {
 }
 
 fn new_shards() -> Vec<Shard> {
-    let limits = ShardLimits { tokens_max: 1000, streams_max: 100 };
+    let limits = ShardLimits { streams_max: 100 };
     (0..SHARDS).map(|id| Shard::new(id, SEED, limits)).collect()
 }
 
@@ -144,7 +144,8 @@ impl<S: Storage> Node<S> {
         };
         let hash = hash64(SEED, name.as_bytes());
         let shard = &mut self.shards[(hash % u64::from(SHARDS)) as usize];
-        let context = Context { now_ms: self.time_ms, no_room: None, memory_full: false };
+        let context =
+            Context { now_ms: self.time_ms, no_room: None, memory_full: false, tokens_full: false };
         let _reply = shard.execute(&context, hash, &Op { name: &name, action, token });
     }
 

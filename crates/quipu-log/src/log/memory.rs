@@ -106,6 +106,10 @@ impl Log for MemoryLog {
         self.manner == Manner::InTurn
     }
 
+    fn needs_segment(&self) -> bool {
+        false
+    }
+
     fn room(&self) -> u64 {
         u64::MAX
     }

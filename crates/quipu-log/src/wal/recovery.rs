@@ -173,8 +173,8 @@ pub struct Cut {
     pub offset: u64,
     /// Its position.
     pub position: u64,
-    /// How many blocks that were not zero lay at or beyond it.
-    pub blocks: u64,
+    /// How many bytes lay at or beyond it, in blocks that were not zero.
+    pub bytes: u64,
     /// How many intact frame headers were among them.
     pub frames: u64,
 }
@@ -329,6 +329,7 @@ pub(crate) struct Beyond {
     durable: u64,
     frames: u64,
     blocks: u64,
+    bytes: u64,
     /// How many of the blocks are in the segment where the walk ended.
     here: u64,
     /// For every later segment, whether it holds only zeros.
@@ -492,7 +493,7 @@ impl Walk {
             file,
             offset,
             position: self.expected,
-            blocks: beyond.blocks,
+            bytes: beyond.bytes,
             frames: beyond.frames,
         });
         Report {
@@ -519,6 +520,7 @@ impl Beyond {
         while offset < segment.length {
             if !reader.is_zero(offset)? {
                 self.blocks += 1;
+                self.bytes += u64::from(segment.header.block_bytes);
                 self.note(index, offset, reader.header(offset)?);
             }
             offset += u64::from(segment.header.block_bytes);
