@@ -408,3 +408,100 @@ impl<F: StorageFile> Reader<F> {
         Ok(true)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{Footer, Header, Kind, Reader, SortedFileError, Writer};
+    use crate::storage::{Storage, StorageFile, memory::Memory};
+
+    const HEADER: Header = Header { kind: Kind::Snapshot, store_id: 7, position: 9 };
+
+    /// The bytes of format version 1 with two items, kept forever.
+    const FIXTURE: &[u8] = b"QUIPUSRT\x01\0\x01\0\0\0\0\0\
+        \x07\0\0\0\0\0\0\0\x09\0\0\0\0\0\0\0\
+        \0\0\0\0\x0D[s\xE1\x05\0\0\0IJ\xC5e\
+        \0\0\0\0\0\0\0\0\x02ab\x01cQUI\
+        PUEND\x02\0\0\0\0\0\0\0\x01\0\0\
+        \0\0\0\0\0\xFD\x9F\x08\x5C\x07\xEC\xF6\x09\xE9\xC9w\
+        \x01\xEF;9c\0\0\0\0\x06\xF3J\xCF";
+
+    fn write(memory: &Memory, items: &[&[u8]]) -> (Footer, u64) {
+        let mut writer = Writer::create(memory, "file", &HEADER).unwrap();
+        for item in items {
+            writer
+                .put(|out| {
+                    quipu_core::bytes::put_varint(out, item.len() as u64);
+                    out.extend_from_slice(item);
+                })
+                .unwrap();
+        }
+        writer.finish().unwrap()
+    }
+
+    fn read(memory: &Memory) -> Result<Vec<Vec<u8>>, SortedFileError> {
+        let mut reader = Reader::open(memory, "file")?;
+        assert_eq!(reader.header, HEADER);
+        let mut items = Vec::new();
+        while let Some(item) = reader.next()? {
+            items.push(item.to_vec());
+        }
+        Ok(items)
+    }
+
+    fn bytes(memory: &Memory) -> Vec<u8> {
+        let file = memory.open("file").unwrap();
+        let mut bytes = vec![0; file.length().unwrap() as usize];
+        file.read_at(&mut bytes, 0).unwrap();
+        bytes
+    }
+
+    #[test]
+    fn the_bytes_of_version_1_stay() {
+        let memory = Memory::new();
+        let (footer, length) = write(&memory, &[b"ab", b"c"]);
+        assert_eq!(bytes(&memory), FIXTURE);
+        assert_eq!((footer.items, footer.blocks, length), (2, 1, FIXTURE.len() as u64));
+        assert_eq!(read(&memory).unwrap(), [b"ab".to_vec(), b"c".to_vec()]);
+    }
+
+    #[test]
+    fn items_of_many_blocks_come_back() {
+        let memory = Memory::new();
+        let items: Vec<Vec<u8>> = (0..50_000_u32).map(|n| n.to_le_bytes().to_vec()).collect();
+        let slices: Vec<&[u8]> = items.iter().map(Vec::as_slice).collect();
+        assert!(write(&memory, &slices).0.blocks > 2);
+        assert_eq!(read(&memory).unwrap(), items);
+        assert_eq!(write(&memory, &[]), (Footer::default(), 40 + 48));
+        assert!(read(&memory).unwrap().is_empty());
+    }
+
+    #[test]
+    fn every_flipped_bit_and_every_cut_is_noticed() {
+        let memory = Memory::new();
+        write(&memory, &[b"ab", b"c"]);
+        for bit in 0..bytes(&memory).len() as u64 * 8 {
+            let damaged = memory.copy();
+            damaged.flip_bit("file", bit);
+            let error = read(&damaged).unwrap_err();
+            assert!(error.is_damage(), "bit {bit}: {error}");
+        }
+        for length in 0..bytes(&memory).len() as u64 {
+            let damaged = memory.copy();
+            damaged.open("file").unwrap().set_length(length).unwrap();
+            assert!(read(&damaged).unwrap_err().is_damage(), "{length} bytes");
+        }
+    }
+
+    #[test]
+    fn blocks_in_another_order_are_noticed() {
+        let memory = Memory::new();
+        let item = vec![7; 40_000];
+        write(&memory, &[&item, &item, &item, &item]);
+        let whole = bytes(&memory);
+        let block = (whole.len() - 40 - 48) / 2;
+        let file = memory.open("file").unwrap();
+        file.write_at(&whole[40 + block..40 + 2 * block], 40).unwrap();
+        file.write_at(&whole[40..40 + block], 40 + block as u64).unwrap();
+        assert!(read(&memory).unwrap_err().is_damage());
+    }
+}
