@@ -1,2 +1,48 @@
-//! The project's own tools.
-fn main() {}
+//! The project's own tools, run as `cargo xtask NAME`.
+//!
+//! `tidy` checks the rules that the compiler cannot, `ci` runs every gate in order, `docs` writes
+//! the generated pages, `bench` compares with Redis. Logic lives here and not in workflow files, because what is here can be run
+//! at home. This crate depends on none of ours: it sees them as files, as the output of
+//! `cargo metadata`, and as processes.
+#![expect(clippy::print_stdout, clippy::print_stderr, reason = "a command line tool talks there")]
+
+mod bench;
+mod checkout;
+mod ci;
+mod docs;
+mod tidy;
+
+use std::process::ExitCode;
+
+const USAGE: &str = "usage: cargo xtask <command>
+
+  tidy          check the rules of the house: crates, sizes, names, documentation
+  ci            fmt, clippy, test, doc and tidy, in that order
+  docs          write docs/metrics.md, docs/config.md and docs/quipu.toml
+  bench         compare with Redis, print ratios against the bars (--help for its options)";
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    let outcome = match words.as_slice() {
+        ["tidy"] => tidy::run(),
+        ["ci"] => ci::run(),
+        ["docs"] => docs::run(),
+        ["bench", "--help"] => {
+            println!("{}", bench::USAGE);
+            Ok(())
+        }
+        ["bench", rest @ ..] => bench::run(rest),
+        _ => {
+            eprintln!("{USAGE}");
+            return ExitCode::from(2);
+        }
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}

@@ -143,6 +143,7 @@ fn expire_met(when: ExpireWhen, present: Option<u64>, wanted: Option<u64>) -> bo
         ExpireWhen::Some => present.is_some(),
         ExpireWhen::Later => wanted_at > present_at,
         ExpireWhen::Earlier => wanted_at < present_at,
+        ExpireWhen::SomeEarlier => present.is_some() && wanted_at < present_at,
     }
 }
 

@@ -24,6 +24,15 @@ pub struct Context {
     pub memory_full: bool,
 }
 
+/// One operation at the moment of its decision.
+struct Asked<'o> {
+    cx: Context,
+    time_ms: u64,
+    /// Hash of the counter's name.
+    hash: u64,
+    op: Op<'o>,
+}
+
 /// An outcome and the newest batch that it speaks of (0: from before this start).
 type Performed = (Outcome, u64);
 
@@ -33,12 +42,11 @@ impl Shard {
     #[inline]
     pub fn execute(&mut self, cx: &Context, hash: u64, op: &Op<'_>) -> Reply {
         let time_ms = self.decision_time(cx.now_ms);
+        let asked = Asked { cx: *cx, time_ms, hash, op: *op };
         let performed = match op.token {
-            Token::None => self.perform(cx, time_ms, hash, op),
-            Token::Key { key, item } => self.perform_keyed(cx, time_ms, hash, op, (key, item)),
-            Token::Stream { name, sequence } => {
-                self.perform_streamed(cx, time_ms, hash, op, (name, sequence))
-            }
+            Token::None => self.perform(&asked),
+            Token::Key { key, item } => self.perform_keyed(&asked, key, item),
+            Token::Stream { name, sequence } => self.perform_streamed(&asked, name, sequence),
         };
         match performed {
             Ok((outcome, touched)) => self.reply(Ok(outcome), touched),
@@ -57,13 +65,9 @@ impl Shard {
     }
 
     #[inline]
-    fn perform(
-        &mut self,
-        cx: &Context,
-        time_ms: u64,
-        hash: u64,
-        op: &Op<'_>,
-    ) -> Result<Performed, Refusal> {
+    fn perform(&mut self, asked: &Asked<'_>) -> Result<Performed, Refusal> {
+        let Asked { cx, time_ms, hash, op } = asked;
+        let (time_ms, hash) = (*time_ms, *hash);
         if let (Some(refusal), true) = (cx.no_room, op.action.is_write()) {
             return Err(refusal);
         }
@@ -92,18 +96,14 @@ impl Shard {
                 _ => {}
             }
         }
-        self.perform_slowly(cx, time_ms, hash, op)
+        self.perform_slowly(asked)
     }
 
     /// Absent counters, expiries, and all that is not a plain add.
-    fn perform_slowly(
-        &mut self,
-        cx: &Context,
-        time_ms: u64,
-        hash: u64,
-        op: &Op<'_>,
-    ) -> Result<Performed, Refusal> {
-        let (counter, touched, known) = self.find_live(cx, time_ms, hash, op.name);
+    fn perform_slowly(&mut self, asked: &Asked<'_>) -> Result<Performed, Refusal> {
+        let Asked { cx, time_ms, hash, op } = asked;
+        let (time_ms, hash) = (*time_ms, *hash);
+        let (counter, touched, known) = self.find_live(asked);
         let decision = decide(counter, &op.action, time_ms);
         let Some(effect) = decision.effect else {
             return Ok((outcome(counter, counter, &decision), touched));
@@ -118,13 +118,8 @@ impl Shard {
 
     /// A counter, the batch it depends on, and whether the table knows it. One that is found
     /// expired is deleted first; without room for the record it just reads as absent.
-    fn find_live(
-        &mut self,
-        cx: &Context,
-        time_ms: u64,
-        hash: u64,
-        name: &str,
-    ) -> (Counter, u64, bool) {
+    fn find_live(&mut self, asked: &Asked<'_>) -> (Counter, u64, bool) {
+        let (time_ms, hash, name) = (asked.time_ms, asked.hash, asked.op.name);
         let Some(cell) = self.counters.find(hash, |c| c.name == name) else {
             return (Counter::ABSENT, 0, false);
         };
@@ -136,7 +131,7 @@ impl Shard {
         if !counter.is_expired(time_ms) {
             return (counter, touched, true);
         }
-        if cx.no_room.is_some() {
+        if asked.cx.no_room.is_some() {
             return (Counter::ABSENT, touched, true);
         }
         let deletion = Effect::assign(counter.value, None, ExpiryEffect::Clear);
@@ -146,12 +141,12 @@ impl Shard {
 
     fn perform_keyed(
         &mut self,
-        cx: &Context,
-        time_ms: u64,
-        hash: u64,
-        op: &Op<'_>,
-        (key, item): (&[u8], u32),
+        asked: &Asked<'_>,
+        key: &[u8],
+        item: u32,
     ) -> Result<Performed, Refusal> {
+        let Asked { cx, time_ms, op, .. } = asked;
+        let time_ms = *time_ms;
         if key.is_empty() || key.len() > TOKEN_BYTES_MAX {
             return Err(Refusal::BadToken { bytes: key.len() });
         }
@@ -174,7 +169,7 @@ impl Shard {
         if self.tokens.len() >= self.limits.tokens_max {
             return Err(Refusal::TokensFull);
         }
-        let (outcome, _) = self.perform(cx, time_ms, hash, op)?;
+        let (outcome, _) = self.perform(asked)?;
         let record = TokenRecord {
             key: scope,
             fingerprint,
@@ -198,30 +193,28 @@ impl Shard {
 
     fn perform_streamed(
         &mut self,
-        cx: &Context,
-        time_ms: u64,
-        hash: u64,
-        op: &Op<'_>,
-        (name, sequence): (&[u8], u64),
+        asked: &Asked<'_>,
+        name: &[u8],
+        sequence: u64,
     ) -> Result<Performed, Refusal> {
         check_stream(name, sequence)?;
         let place = self.streams.place(name, sequence)?;
         if place == Place::Repeat && !canary::is(Bug::NoDedup) {
-            let look = Op { action: Action::Get, ..*op };
-            let (found, touched) = self.perform(cx, time_ms, hash, &look)?;
+            let look = Asked { op: Op { action: Action::Get, ..asked.op }, ..*asked };
+            let (found, touched) = self.perform(&look)?;
             let counted = self.streams.get(name).map_or(0, |s| s.touched);
             return Ok((Outcome { repeat: Repeat::Stream, ..found }, touched.max(counted)));
         }
         if self.streams.get(name).is_none() && self.streams.len() >= self.limits.streams_max {
             return Err(Refusal::StreamsFull);
         }
-        match self.perform(cx, time_ms, hash, op) {
+        match self.perform(asked) {
             Err(refusal) => {
                 self.streams.hold(name, sequence);
                 Err(refusal)
             }
             Ok((outcome, _)) => {
-                self.time_ms = time_ms;
+                self.time_ms = asked.time_ms;
                 let number = self.sealed + 1;
                 self.open.note_stream(name, sequence, false);
                 let stream = self.streams.entry(name);

@@ -23,6 +23,7 @@ pub mod execute;
 pub mod expiry;
 pub mod limits;
 pub mod name;
+pub mod node;
 pub mod op;
 pub mod outcome;
 pub mod record;

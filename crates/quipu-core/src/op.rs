@@ -110,6 +110,8 @@ pub enum ExpireWhen {
     Later,
     /// Only to an earlier time (LT).
     Earlier,
+    /// Only where there is one, and to an earlier time (XX LT).
+    SomeEarlier,
 }
 
 /// What makes a repeat recognisable.

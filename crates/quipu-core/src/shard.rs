@@ -232,15 +232,13 @@ impl Shard {
         self.note_undo(hash, name);
         self.time_ms = time_ms;
         let number = self.sealed + 1;
-        let cell = match self.counters.find_mut(hash, |c| c.name == name) {
-            Some(cell) => cell,
-            None => {
-                let (name, slot) = (Name::new(name), u32::MAX);
-                let fresh =
-                    Cell { name, value: 0, touched: 0, slot, present: false, expires: false };
-                self.counters.insert(hash, fresh)
-            }
-        };
+        if self.counters.find(hash, |c| c.name == name).is_none() {
+            let (name, slot) = (Name::new(name), u32::MAX);
+            let fresh = Cell { name, value: 0, touched: 0, slot, present: false, expires: false };
+            self.counters.insert(hash, fresh);
+        }
+        let found = self.counters.find_mut(hash, |c| c.name == name);
+        let cell = found.expect("it was there or was just inserted");
         let expires_at = if cell.expires { self.expiries.get(name) } else { None };
         let before = Counter { value: cell.present.then_some(cell.value), expires_at };
         let after = fold(before, effect).expect("the effect was decided on this counter");

@@ -155,16 +155,15 @@ impl ChangeSet {
     /// A record is not understood or does not follow.
     pub fn fold_payload(&mut self, mut payload: &[u8]) -> Result<(), FoldError> {
         while !payload.is_empty() {
-            let mut window = None;
             let mut items = Vec::new();
             let (header, len) = record::read(payload, |_, item| {
-                if let Item::Window { window_ms } = item {
-                    window = Some(window_ms);
-                } else {
-                    items.push(item);
-                }
+                items.push(item);
                 Ok::<_, RecordError>(())
             })?;
+            let window = items.iter().find_map(|item| match item {
+                Item::Window { window_ms } => Some(*window_ms),
+                _ => None,
+            });
             self.fold_meta(&header, window)?;
             for item in items {
                 self.fold_item(&header, &item)?;

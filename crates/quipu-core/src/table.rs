@@ -122,26 +122,29 @@ impl<E: Hashed> Table<E> {
         loop {
             let slot = if self.depth == 0 { 0 } else { at >> (64 - self.depth) };
             let page = &self.pages[self.directory[slot as usize] as usize];
-            let mut found: Vec<(u64, &E)> = page
-                .entries
-                .iter()
-                .map(|e| (order(e.hash(self.seed)), e))
-                .filter(|(o, _)| *o >= at)
-                .collect();
-            found.sort_by_key(|(o, _)| *o);
-            for (i, (o, entry)) in found.iter().enumerate() {
-                let first_of_order = i == 0 || found[i - 1].0 != *o;
-                if seen >= count && first_of_order {
-                    return Some(*o);
-                }
-                visit(entry);
-                seen += 1;
+            let found = self.in_order(page, at);
+            let fits = count.saturating_sub(seen).min(found.len());
+            // Entries of one order stay together, or the cursor would pass over some of them.
+            let last = fits.checked_sub(1).and_then(|i| found.get(i)).map(|(o, _)| *o);
+            let end = found.partition_point(|(o, _)| Some(*o) <= last);
+            found.iter().take(end).for_each(|(_, entry)| visit(entry));
+            seen += end;
+            if let Some((next, _)) = found.get(end) {
+                return Some(*next);
             }
             at = page_end(at, page.depth)?;
             if seen >= count {
                 return Some(at);
             }
         }
+    }
+
+    /// The entries of a page from order `at` on, sorted.
+    fn in_order<'a>(&self, page: &'a Page<E>, at: u64) -> Vec<(u64, &'a E)> {
+        let with_order = page.entries.iter().map(|e| (order(e.hash(self.seed)), e));
+        let mut found: Vec<_> = with_order.filter(|(o, _)| *o >= at).collect();
+        found.sort_by_key(|(o, _)| *o);
+        found
     }
 
     /// Splits a full page in two; false where it cannot be split further.

@@ -1,3 +1,27 @@
-//! quipu-server.
+//! A node: listeners, the driver of the shards, recovery, upkeep, telemetry.
+//!
+//! Reading order: [`node`] (the wiring), [`hub`] (what threads share, and the commit), `resp`
+//! (Redis clients), `http`, [`recovery`], `upkeep`. The meaning of every operation is in
+//! `quipu-core`; here bytes move.
+//!
+//! Never here: deciding what an operation does; knowing monitor, analyser, optimiser or load lab.
 
+pub mod bell;
+pub mod cells;
+pub mod clock;
 pub mod http;
+pub mod hub;
+pub mod machine;
+pub mod node;
+pub mod recovery;
+mod resp;
+mod tally;
+mod threads;
+mod upkeep;
+pub mod waker;
+
+/// Chooses the deliberate bug of this process by name; answers whether there is one of that name.
+#[cfg(feature = "canary")]
+pub fn choose_canary(name: &str) -> bool {
+    quipu_core::canary::choose(name)
+}

@@ -1,4 +1,6 @@
-//! quipu-wire.
+//! Codecs over bytes: no sockets, no clocks, no threads.
 
 pub mod http;
 pub mod json;
+pub mod limits;
+pub mod resp;

@@ -1,2 +1,29 @@
-//! The quipu command.
-fn main() {}
+//! The `quipu` command: arguments, configuration, composition. No logic of its own.
+//!
+//! Reading order: `args` (what was typed), `settings` (what it means), `cmd` (one file per
+//! subcommand), `output` (how results leave).
+
+mod args;
+mod cmd;
+mod output;
+mod settings;
+
+use std::process::ExitCode;
+
+use clap::Parser as _;
+
+fn main() -> ExitCode {
+    match args::Args::parse().command.run() {
+        Ok(code) => code,
+        Err(error) => {
+            output::complain(&error);
+            ExitCode::from(if settings::is_usage_error(&error) { USAGE } else { FAILURE })
+        }
+    }
+}
+
+/// What went wrong is what the user wrote; the argument parser ends with the same.
+const USAGE: u8 = 2;
+
+/// Anything else went wrong.
+const FAILURE: u8 = 1;

@@ -4,3 +4,6 @@
 
 pub mod checksum;
 pub mod hash;
+pub mod prng;
+pub mod time;
+pub mod units;

@@ -3,8 +3,13 @@
 use std::borrow::Cow;
 use std::time::Duration;
 
+use quipu_core::node::{Abort, StreamView};
 use quipu_core::op::{Ack, Op};
 use quipu_core::outcome::{Dependency, Reply};
+use quipu_metrics::label::{ConnectionCut, ConnectionRefusal};
+
+use crate::http::limits::Surface;
+use crate::hub::LogFailed;
 
 /// A node as HTTP sees it. Nothing here blocks; only [`NodeApi::durable`] waits.
 pub trait NodeApi: Send + Sync + 'static {
@@ -16,12 +21,7 @@ pub trait NodeApi: Send + Sync + 'static {
     ///
     /// # Errors
     /// With `atomic`: an item ended otherwise than it must, and nothing of the group was done.
-    fn group(
-        &self,
-        ops: &[Op<'_>],
-        atomic: bool,
-        replies: &mut Vec<Reply>,
-    ) -> Result<(), GroupAbort>;
+    fn group(&self, ops: &[Op<'_>], atomic: bool, replies: &mut Vec<Reply>) -> Result<(), Abort>;
 
     /// Visits about `count` counters from `cursor` (0: the start), appends what that depends on,
     /// and returns the next cursor (0: the end).
@@ -68,45 +68,35 @@ pub trait NodeApi: Send + Sync + 'static {
     /// The metrics as JSON.
     fn metrics_json(&self) -> String;
 
-    /// Says that a client connected; false where the node has as many connections as it may, and
-    /// this one is refused. A call of [`NodeApi::connection_closed`] follows only after true.
-    fn connection_opened(&self) -> bool {
-        true
-    }
+    /// Whether one more connection may be served, of this listener or of any other.
+    fn admits(&self) -> bool;
 
-    /// Says that a client that had connected is gone.
-    fn connection_closed(&self) {}
-
-    /// Says that a request was answered, `took` after its head was complete.
-    fn answered(&self, status: u16, took: Duration) {
-        let _ = (status, took);
-    }
+    /// Hears what happened on a listener; for the metrics.
+    fn note(&self, surface: Surface, event: Event);
 }
 
-/// Why an atomic group was taken back.
+/// What happens on a listener.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct GroupAbort {
-    /// The item that ended otherwise than it must, counted from 0.
-    pub index: usize,
-    /// How it ended.
-    pub reply: Reply,
+pub enum Event {
+    /// A connection was accepted.
+    Opened,
+    /// A connection that was accepted is closed.
+    Closed,
+    /// A connection was closed before it was served.
+    Refused(ConnectionRefusal),
+    /// A connection is closed by us.
+    Cut(ConnectionCut),
+    /// Bytes came in.
+    Received(u64),
+    /// Bytes went out.
+    Sent(u64),
+    /// An answer begins to wait for the log.
+    Held,
+    /// An answer waits no more.
+    Released,
+    /// A request was answered, this long after its head was complete.
+    Answered(Duration),
 }
-
-/// What is known of one stream.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct StreamView {
-    /// What its sender stored: all up to here was answered.
-    pub checkpoint: Option<u64>,
-    /// Shard and highest sequence counted there, for each shard that knows the stream.
-    pub marks: Vec<(u16, u64)>,
-    /// What these depend on.
-    pub depends: Vec<Dependency>,
-}
-
-/// The log has failed while something waited for it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("the log has failed")]
-pub struct LogFailed;
 
 /// Why a node is not well or does not serve.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

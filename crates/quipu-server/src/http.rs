@@ -14,6 +14,7 @@ pub mod api;
 mod body;
 mod connection;
 mod counter;
+mod hub;
 pub mod limits;
 mod link;
 mod listing;
@@ -22,6 +23,6 @@ pub mod serve;
 #[cfg(test)]
 mod tests;
 
-pub use api::{GroupAbort, LogFailed, NodeApi, StreamView, Unwell};
+pub use api::{Event, NodeApi, Unwell};
 pub use limits::{HttpLimits, Surface};
 pub use serve::{ServeError, serve};

@@ -1,0 +1,16 @@
+# What a person types; the work itself is in scripts/ and xtask/.
+
+.PHONY: demo run test
+
+# Counts real input through a node that is killed on the way; ends with 0 if every total is right.
+demo:
+	@scripts/demo.sh
+
+# Starts a node on the default ports and stays. DATA=DIR chooses where it keeps its files.
+run:
+	@cargo build --release --quiet --package quipu
+	@exec "$${CARGO_TARGET_DIR:-target}/release/quipu" serve --data "$${DATA:-quipu-data}" $(ARGS)
+
+# Installs what the tests drive (where it may), runs every test, ends with the counts.
+test:
+	@scripts/test.sh

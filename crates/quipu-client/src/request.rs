@@ -1,0 +1,159 @@
+//! The requests of an ingest, encoded, and their answers, without allocation per line.
+
+use quipu_wire::resp::value::{self, Token, Tokens};
+
+use crate::connection::ConnectionError;
+use crate::refusal::{Refusal, RefusalKind};
+
+/// The requests for one stream: all but the counter and the sequence is encoded once.
+#[derive(Debug)]
+pub struct StreamRequests {
+    name: String,
+    /// From after the counter's name up to the sequence.
+    middle: Vec<u8>,
+}
+
+/// What became of one increment.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// It was added.
+    Added,
+    /// The stream's mark says that it was counted before.
+    Repeated,
+    /// The same request will be refused again: it counts as answered.
+    Refused(Refusal),
+    /// The same request may succeed later.
+    Again(Refusal),
+    /// Whether it was counted is not known, and the node will not say on this connection.
+    Lost(Refusal),
+    /// The node will not let this client do anything.
+    Denied(Refusal),
+}
+
+impl StreamRequests {
+    /// Prepares the requests for the stream `name`.
+    pub fn new(name: String) -> StreamRequests {
+        let mut middle = Vec::new();
+        for part in [b"1".as_slice(), b"STREAM", name.as_bytes()] {
+            value::put_part(&mut middle, part);
+        }
+        StreamRequests { name, middle }
+    }
+
+    /// Returns the stream's name.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Appends to `out` an increment of `counter` by one, durably, as operation `sequence`.
+    pub fn put_add(&self, out: &mut Vec<u8>, counter: &[u8], sequence: u64) {
+        out.extend_from_slice(b"*8\r\n$9\r\nQUIPU.ADD\r\n");
+        value::put_part(out, counter);
+        out.extend_from_slice(&self.middle);
+        value::put_number(out, sequence);
+        out.extend_from_slice(b"$3\r\nACK\r\n$5\r\nfsync\r\n");
+    }
+
+    /// Appends to `out` the checkpoint that all up to `sequence` was answered.
+    pub fn put_checkpoint(&self, out: &mut Vec<u8>, sequence: u64) {
+        value::put_header(out, 3);
+        value::put_part(out, b"QUIPU.CHECKPOINT");
+        value::put_part(out, self.name.as_bytes());
+        value::put_number(out, sequence);
+    }
+}
+
+/// Reads the answer to an increment: `[value, applied, position, repeat]` or an error.
+///
+/// # Errors
+/// The reply has another shape.
+pub fn read_add(reply: &[u8]) -> Result<Outcome, ConnectionError> {
+    let mut tokens = Tokens::new(reply);
+    match tokens.take()? {
+        Token::Error(line) => return Ok(refused(Refusal::parse(line))),
+        Token::Array(4) => {}
+        _ => return Err(ConnectionError::Unexpected),
+    }
+    for _ in 0..3 {
+        tokens.take()?;
+    }
+    match tokens.take()? {
+        Token::Bulk(b"none") | Token::Simple(b"none") => Ok(Outcome::Added),
+        Token::Bulk(b"stream") | Token::Simple(b"stream") => Ok(Outcome::Repeated),
+        _ => Err(ConnectionError::Unexpected),
+    }
+}
+
+/// Reads the answer to a checkpoint: a status line or an error.
+///
+/// # Errors
+/// The reply has another shape.
+pub fn read_checkpoint(reply: &[u8]) -> Result<Outcome, ConnectionError> {
+    match Tokens::new(reply).take()? {
+        Token::Error(line) => Ok(refused(Refusal::parse(line))),
+        Token::Simple(_) => Ok(Outcome::Added),
+        _ => Err(ConnectionError::Unexpected),
+    }
+}
+
+fn refused(refusal: Refusal) -> Outcome {
+    match refusal.kind {
+        RefusalKind::Busy
+        | RefusalKind::Held(_)
+        | RefusalKind::NoSpace
+        | RefusalKind::OutOfMemory => Outcome::Again(refusal),
+        RefusalKind::Unknown => Outcome::Lost(refusal),
+        RefusalKind::Denied | RefusalKind::Other => Outcome::Denied(refusal),
+        RefusalKind::Error | RefusalKind::Expired | RefusalKind::Conflict => {
+            Outcome::Refused(refusal)
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use quipu_wire::resp::value::{Value, put_command};
+
+    use super::{Outcome, StreamRequests, read_add, read_checkpoint};
+
+    #[test]
+    fn an_increment_is_the_documented_command() {
+        let mut out = Vec::new();
+        StreamRequests::new("file/1-2-3".to_owned()).put_add(&mut out, b"files/rs", 17);
+        let mut expected = Vec::new();
+        put_command(
+            &mut expected,
+            &[b"QUIPU.ADD", b"files/rs", b"1", b"STREAM", b"file/1-2-3", b"17", b"ACK", b"fsync"],
+        );
+        assert_eq!(out, expected);
+        assert!(Value::decode(&out).is_ok());
+    }
+
+    #[test]
+    fn a_checkpoint_is_the_documented_command() {
+        let mut out = Vec::new();
+        StreamRequests::new("s".to_owned()).put_checkpoint(&mut out, u64::MAX);
+        let mut expected = Vec::new();
+        put_command(&mut expected, &[b"QUIPU.CHECKPOINT", b"s", b"18446744073709551615"]);
+        assert_eq!(out, expected);
+    }
+
+    #[test]
+    fn every_answer_says_what_to_do_next() {
+        let check = |reply: &str, expected: fn(&Outcome) -> bool| {
+            let outcome = read_add(reply.as_bytes()).expect("an answer");
+            assert!(expected(&outcome), "{reply:?}: {outcome:?}");
+        };
+        check("*4\r\n:5\r\n:1\r\n$5\r\n3:1:9\r\n$4\r\nnone\r\n", |o| *o == Outcome::Added);
+        check("*4\r\n:5\r\n:0\r\n$5\r\n3:1:9\r\n+stream\r\n", |o| *o == Outcome::Repeated);
+        check("-ERR overflow\r\n", |o| matches!(o, Outcome::Refused(_)));
+        check("-HELD 5 wait\r\n", |o| matches!(o, Outcome::Again(_)));
+        check("-BUSY\r\n", |o| matches!(o, Outcome::Again(_)));
+        check("-NOSPACE\r\n", |o| matches!(o, Outcome::Again(_)));
+        check("-UNKNOWN\r\n", |o| matches!(o, Outcome::Lost(_)));
+        check("-NOPERM\r\n", |o| matches!(o, Outcome::Denied(_)));
+        assert!(read_add(b":1\r\n").is_err());
+        assert!(matches!(read_checkpoint(b"+OK\r\n"), Ok(Outcome::Added)));
+        assert!(read_checkpoint(b":1\r\n").is_err());
+    }
+}

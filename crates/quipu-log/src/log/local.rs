@@ -1,0 +1,57 @@
+//! The log of one machine: each cut is one frame of the write-ahead log, each flush one sync.
+
+use crate::{
+    log::{Cut, Log, LogError, note},
+    storage::Storage,
+    wal::Wal,
+};
+
+/// A write-ahead log as a [`Log`].
+#[derive(Debug)]
+pub struct WalLog<S: Storage> {
+    wal: Wal<S>,
+    /// What was appended since the last flush: (shard, newest batch).
+    pending: Vec<(u16, u64)>,
+}
+
+impl<S: Storage> WalLog<S> {
+    /// Takes over a writer.
+    pub fn new(wal: Wal<S>) -> Self {
+        Self { wal, pending: Vec::new() }
+    }
+
+    /// Returns the writer, for its positions and its need of segments.
+    pub fn wal(&self) -> &Wal<S> {
+        &self.wal
+    }
+}
+
+impl<S: Storage> Log for WalLog<S> {
+    fn append(&mut self, cut: &Cut) -> Result<(), LogError> {
+        self.wal.write(&[&cut.payload])?;
+        for batch in &cut.batches {
+            note(&mut self.pending, batch.shard, batch.batch);
+        }
+        Ok(())
+    }
+
+    fn flush(&mut self, durable: &mut Vec<(u16, u64)>) -> Result<(), LogError> {
+        self.wal.sync()?;
+        for (shard, batch) in self.pending.drain(..) {
+            note(durable, shard, batch);
+        }
+        Ok(())
+    }
+
+    fn mark(&mut self) -> Result<(), LogError> {
+        Ok(self.wal.mark()?)
+    }
+
+    fn groups(&self) -> bool {
+        true
+    }
+
+    fn room(&self) -> u64 {
+        self.wal.room()
+    }
+}

@@ -1,0 +1,152 @@
+//! What the writer, the preparer and the folder share: prepared segments, spare files and the
+//! list of sealed segments.
+
+use std::{
+    collections::VecDeque,
+    io,
+    ops::Range,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, AtomicUsize, Ordering},
+    },
+};
+
+use parking_lot::Mutex;
+
+use crate::{
+    storage::Storage,
+    wal::segment::{self, Segment},
+};
+
+/// A segment that is complete and durable and will not be written again.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SegmentInfo {
+    /// The segment's number.
+    pub sequence: u64,
+    /// The positions of its frames that count; empty when a later segment took all over.
+    pub positions: Range<u64>,
+    /// How many bytes its frames take, at most.
+    pub bytes: u64,
+}
+
+/// Shared by clones of the `Arc` that the writer and the preparer hold.
+#[derive(Debug)]
+pub(crate) struct Pool<S: Storage> {
+    pub(crate) storage: S,
+    pub(crate) store_id: u64,
+    pub(crate) segment_bytes: u64,
+    pub(crate) target: usize,
+    state: Mutex<State<S::File>>,
+    ready_count: AtomicUsize,
+    ready_length: AtomicU64,
+}
+
+#[derive(Debug)]
+struct State<F> {
+    ready: VecDeque<Segment<F>>,
+    spares: Vec<String>,
+    sealed: Vec<SegmentInfo>,
+    next_sequence: u64,
+}
+
+/// What a pool starts with.
+#[derive(Debug)]
+pub(crate) struct Stock {
+    pub(crate) spares: Vec<String>,
+    pub(crate) sealed: Vec<SegmentInfo>,
+    pub(crate) next_sequence: u64,
+}
+
+impl<S: Storage> Pool<S> {
+    pub(crate) fn new(storage: S, store_id: u64, layout: (u64, usize), stock: Stock) -> Arc<Self> {
+        let state = State {
+            ready: VecDeque::new(),
+            spares: stock.spares,
+            sealed: stock.sealed,
+            next_sequence: stock.next_sequence,
+        };
+        Arc::new(Self {
+            storage,
+            store_id,
+            segment_bytes: layout.0,
+            target: layout.1,
+            state: Mutex::new(state),
+            ready_count: AtomicUsize::new(0),
+            ready_length: AtomicU64::new(0),
+        })
+    }
+
+    /// Returns the length of the next prepared segment, 0 when there is none.
+    pub(crate) fn ready_length(&self) -> u64 {
+        self.ready_length.load(Ordering::Acquire)
+    }
+
+    pub(crate) fn needs_segment(&self) -> bool {
+        self.ready_count.load(Ordering::Acquire) < self.target
+    }
+
+    pub(crate) fn next_sequence(&self) -> u64 {
+        self.state.lock().next_sequence
+    }
+
+    pub(crate) fn take_spare(&self) -> Option<String> {
+        self.state.lock().spares.pop()
+    }
+
+    pub(crate) fn put_spare(&self, name: String) {
+        self.state.lock().spares.push(name);
+    }
+
+    pub(crate) fn put_ready(&self, segment: Segment<S::File>) {
+        let mut state = self.state.lock();
+        assert_eq!(segment.header.sequence, state.next_sequence, "segments are numbered densely");
+        state.next_sequence += 1;
+        state.ready.push_back(segment);
+        self.note_ready(&state);
+    }
+
+    pub(crate) fn take_ready(&self) -> Option<Segment<S::File>> {
+        let mut state = self.state.lock();
+        let segment = state.ready.pop_front();
+        self.note_ready(&state);
+        segment
+    }
+
+    fn note_ready(&self, state: &State<S::File>) {
+        let length = state.ready.front().map_or(0, |segment| segment.length);
+        self.ready_length.store(length, Ordering::Release);
+        self.ready_count.store(state.ready.len(), Ordering::Release);
+    }
+
+    pub(crate) fn seal(&self, info: SegmentInfo) {
+        self.state.lock().sealed.push(info);
+    }
+
+    pub(crate) fn sealed(&self) -> Vec<SegmentInfo> {
+        self.state.lock().sealed.clone()
+    }
+
+    /// Gives up the oldest sealed segment: its file becomes a spare, or goes when there are
+    /// enough of them.
+    pub(crate) fn retire_oldest(&self) -> io::Result<Option<SegmentInfo>> {
+        let (info, keep) = {
+            let state = self.state.lock();
+            let Some(info) = state.sealed.first().cloned() else { return Ok(None) };
+            (info, state.spares.len() < self.target)
+        };
+        let (name, spare) = (segment::name(info.sequence), segment::spare_name(info.sequence));
+        if keep {
+            self.storage.rename(&name, &spare)?;
+        } else {
+            self.storage.remove(&name)?;
+        }
+        // One at a time: were two unsynced, a power cut could leave a gap between segments.
+        self.storage.sync_dir()?;
+        let mut state = self.state.lock();
+        state.sealed.remove(0);
+        if keep {
+            state.spares.push(spare);
+        }
+        Ok(Some(info))
+    }
+}

@@ -1,0 +1,230 @@
+//! A crash at every call of the storage, several images of each, recovery checked, and on again.
+
+use crate::{
+    storage::{
+        Storage,
+        fault::Faulty,
+        memory::{Keep, Memory},
+    },
+    wal::{
+        Recovered,
+        tests::{numbers, open, open_from, payload},
+    },
+};
+
+/// What a run of the workload has promised when the machine stopped.
+#[derive(Debug, Default, Clone, Copy)]
+struct Promise {
+    /// The newest frame of which a sync was confirmed.
+    synced: u64,
+    /// The newest frame that was handed to the log.
+    written: u64,
+}
+
+/// How often the workload syncs and marks.
+#[derive(Debug, Clone, Copy)]
+struct Plan {
+    frames: u64,
+    sync_every: u64,
+    mark_every: u64,
+}
+
+const PLANS: [Plan; 4] = [
+    Plan { frames: 14, sync_every: 1, mark_every: 5 },
+    Plan { frames: 14, sync_every: 3, mark_every: u64::MAX },
+    Plan { frames: 20, sync_every: 6, mark_every: u64::MAX },
+    Plan { frames: 20, sync_every: 2, mark_every: 7 },
+];
+
+/// Writes frames `from + 1` and on until the plan ends or the machine stops.
+fn work<S: Storage>(recovered: &mut Recovered<S>, from: u64, plan: Plan) -> Promise {
+    let mut promise = Promise { synced: from, written: from };
+    for number in from + 1..=from + plan.frames {
+        if recovered.preparer.run().is_err() {
+            return promise;
+        }
+        promise.written = number;
+        if recovered.wal.write(&[&payload(number)]).is_err() {
+            return promise;
+        }
+        if number % plan.sync_every == 0 {
+            if recovered.wal.sync().is_err() {
+                return promise;
+            }
+            promise.synced = number;
+        }
+        if number % plan.mark_every == 0 {
+            if recovered.wal.mark().is_err() {
+                return promise;
+            }
+            promise.synced = number;
+        }
+    }
+    promise
+}
+
+/// Opens the log and checks it against the promise; returns it with the newest frame found.
+fn check_opens<S: Storage>(storage: &S, promise: Promise, context: &str) -> (Recovered<S>, u64) {
+    let (recovered, frames) =
+        open(storage, 77).unwrap_or_else(|error| panic!("{context}: {error}: {error:?}"));
+    let found = numbers(&frames);
+    let newest = found.last().copied().unwrap_or(0);
+    assert!(found.iter().copied().eq(1..=newest), "{context}: {found:?}");
+    assert!(newest >= promise.synced, "{context}: {newest} of {promise:?}");
+    assert!(newest <= promise.written, "{context}: {newest} of {promise:?}");
+    assert_eq!(recovered.wal.durable(), recovered.wal.position());
+    (recovered, newest)
+}
+
+/// The images that a power cut may leave: none, all, each alone, each missing, some torn.
+fn images(memory: &Memory) -> Vec<Keep> {
+    let mut keeps = vec![Keep::None, Keep::All];
+    for index in 0..memory.unsynced() {
+        keeps.push(Keep::Only(index));
+        keeps.push(Keep::AllBut(index));
+        for (seed, others) in [(1, true), (2, false), (3, true)] {
+            keeps.push(Keep::Torn { index, others, seed });
+        }
+    }
+    keeps.extend((0..12).map(Keep::Random));
+    keeps
+}
+
+/// After a crash during recovery, the next recovery must find as much: what the first one saw
+/// may not be less than what it would have served.
+fn check_image(image: &Memory, promise: Promise, plan: Plan, context: &str) -> u64 {
+    let (mut recovered, newest) = check_opens(image, promise, context);
+    // Everything served is durable now, whatever the device does with the rest.
+    let served = Promise { synced: newest, written: newest };
+    check_opens(&image.power_cut(Keep::None), served, context);
+    let again = work(&mut recovered, newest, Plan { frames: 4, ..plan });
+    check_opens(&image.power_cut(Keep::None), again, context);
+    3
+}
+
+/// Runs the plan on `base` with a crash at the given call; returns the promise and whether the
+/// crash came.
+fn run_to_crash(base: &Memory, promise: Promise, plan: Plan, call: u64) -> (Promise, bool) {
+    let faulty = Faulty::new(base.clone());
+    faulty.crash_at(call);
+    let promise = match open(&faulty, 5) {
+        Err(_) => promise,
+        Ok((mut recovered, frames)) => {
+            let newest = frames.len() as u64;
+            work(&mut recovered, newest, plan)
+        }
+    };
+    (promise, faulty.crashed())
+}
+
+#[test]
+fn a_crash_at_any_call_loses_nothing_that_was_synced() {
+    let mut recoveries = 0;
+    for plan in PLANS {
+        for call in 0.. {
+            let memory = Memory::new();
+            let (promise, crashed) = run_to_crash(&memory, Promise::default(), plan, call);
+            for keep in images(&memory) {
+                let context = format!("{plan:?} call {call} {keep:?}");
+                recoveries += check_image(&memory.power_cut(keep), promise, plan, &context);
+            }
+            if !crashed {
+                break;
+            }
+        }
+    }
+    assert!(recoveries > 10_000, "{recoveries} recoveries are few");
+}
+
+#[test]
+fn a_second_crash_at_any_call_after_the_first_loses_nothing_either() {
+    let plan = PLANS[1];
+    for first in (0..40).step_by(3) {
+        let memory = Memory::new();
+        let (before, _) = run_to_crash(&memory, Promise::default(), plan, first);
+        for keep in [Keep::None, Keep::All, Keep::Random(first)] {
+            let image = memory.power_cut(keep);
+            check_second_crash(&image, before, plan, &format!("first {first} {keep:?}"));
+        }
+    }
+}
+
+fn check_second_crash(image: &Memory, before: Promise, plan: Plan, context: &str) {
+    for call in 0.. {
+        let base = image.copy();
+        let (after, crashed) = run_to_crash(&base, before, Plan { frames: 3, ..plan }, call);
+        let promise = Promise {
+            synced: before.synced.max(after.synced),
+            written: before.written.max(after.written),
+        };
+        for keep in [Keep::None, Keep::All, Keep::Random(call), Keep::Random(call + 1000)] {
+            let context = format!("{context}, second {call} {keep:?}");
+            check_opens(&base.power_cut(keep), promise, &context);
+        }
+        if !crashed {
+            return;
+        }
+    }
+}
+
+#[test]
+fn what_a_killed_process_left_in_the_page_cache_is_durable_once_served() {
+    for plan in PLANS {
+        for call in 0.. {
+            let memory = Memory::new();
+            let (promise, crashed) = run_to_crash(&memory, Promise::default(), plan, call);
+            // The process dies, the machine does not: the next one reads the cache.
+            let (_, newest) = check_opens(&memory, promise, &format!("{plan:?} kill {call}"));
+            let served = Promise { synced: newest, written: newest };
+            check_opens(&memory.power_cut(Keep::None), served, &format!("{plan:?} cut {call}"));
+            if !crashed {
+                break;
+            }
+        }
+    }
+}
+
+/// Writes and syncs 12 frames, then gives up the oldest segment and goes on in what became of it.
+/// Returns the promise and from which position on it holds.
+fn recycle(storage: &Faulty<Memory>) -> (Promise, u64) {
+    let (mut promise, mut start) = (Promise::default(), 1);
+    let Ok((mut recovered, _)) = open(storage, 5) else { return (promise, start) };
+    for number in 1..=24 {
+        if number == 12 {
+            let oldest = recovered.preparer.sealed().first().cloned().unwrap();
+            start = oldest.positions.end;
+            if recovered.preparer.retire_oldest().is_err() {
+                break;
+            }
+        }
+        let plan = Plan { frames: 1, sync_every: 1, mark_every: u64::MAX };
+        let now = work(&mut recovered, number - 1, plan);
+        promise = Promise { synced: promise.synced.max(now.synced), written: now.written };
+        if now.synced < number {
+            break;
+        }
+    }
+    (promise, start)
+}
+
+#[test]
+fn a_crash_while_segments_are_recycled_loses_nothing_after_the_start() {
+    for call in 0.. {
+        let faulty = Faulty::new(Memory::new());
+        faulty.crash_at(call);
+        let (promise, start) = recycle(&faulty);
+        for keep in images(faulty.inner()) {
+            let context = format!("call {call} {keep:?}");
+            let image = faulty.inner().power_cut(keep);
+            let (_, frames) =
+                open_from(&image, 7, start).unwrap_or_else(|error| panic!("{context}: {error}"));
+            let found = numbers(&frames);
+            let newest = found.last().copied().unwrap_or(0);
+            assert!(newest >= promise.synced && newest <= promise.written, "{context}: {found:?}");
+            assert!(found.windows(2).all(|pair| pair[0] + 1 == pair[1]), "{context}: {found:?}");
+        }
+        if !faulty.crashed() {
+            break;
+        }
+    }
+}

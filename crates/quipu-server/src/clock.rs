@@ -1,0 +1,62 @@
+//! The one place where the machine's clocks are read.
+
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use parking_lot::Mutex;
+use quipu_core::clock::{ClockDoubt, Clocks, LogClock};
+use rustix::time::{ClockId, clock_gettime};
+
+/// Log time of this process.
+#[derive(Debug)]
+pub struct Clock {
+    log: Mutex<LogClock>,
+}
+
+impl Clock {
+    /// Starts log time after the newest time in the log.
+    ///
+    /// # Errors
+    /// The wall clock is far from it and `accept` is false.
+    pub fn start(newest_ms: u64, accept: bool) -> Result<Self, ClockDoubt> {
+        LogClock::start(read(), newest_ms, accept).map(|log| Self { log: Mutex::new(log) })
+    }
+
+    /// Log time in milliseconds. Cost: two clock reads and a lock; read once per turn of a loop.
+    pub fn now_ms(&self) -> u64 {
+        self.log.lock().advance(read())
+    }
+
+    /// How far log time is from the wall clock, in milliseconds.
+    pub fn deviation_ms(&self) -> u64 {
+        let clocks = read();
+        let mut log = self.log.lock();
+        log.advance(clocks);
+        log.deviation_ms(clocks)
+    }
+}
+
+#[expect(clippy::disallowed_methods, reason = "the one wall clock; all else takes time as a value")]
+fn read() -> Clocks {
+    let wall = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or(Duration::ZERO);
+    let boot = clock_gettime(ClockId::Boottime);
+    let boot_ms = boot.tv_sec as u64 * 1000 + boot.tv_nsec as u64 / 1_000_000;
+    Clocks { wall_ms: wall.as_millis() as u64, boot_ms }
+}
+
+/// A stopwatch for metrics and deadlines.
+#[derive(Debug, Clone, Copy)]
+pub struct Stopwatch {
+    started: Instant,
+}
+
+impl Stopwatch {
+    /// Starts now.
+    pub fn start() -> Self {
+        Self { started: Instant::now() }
+    }
+
+    /// Time since the start.
+    pub fn elapsed(&self) -> Duration {
+        self.started.elapsed()
+    }
+}

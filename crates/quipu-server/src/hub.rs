@@ -1,0 +1,333 @@
+//! What all threads of a node share: the shards, the log, the clock, the metrics.
+//!
+//! A commit takes the open batches of all dirty shards, writes one frame, syncs once, and then
+//! everybody's held replies may leave. Who commits is a choice made by measurement: see
+//! `docs/decisions/`. Here is the mechanism: whoever holds the commit lock commits for all.
+
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Duration;
+
+use parking_lot::{Mutex, MutexGuard};
+use quipu_core::canary::{self, Bug};
+use quipu_core::node::Node;
+use quipu_core::outcome::Dependency;
+use quipu_log::log::{Cut, Log};
+use quipu_metrics::name::{Counter, Gauge, Timing};
+use quipu_metrics::registry::Registry;
+use quipu_metrics::settings::{CommitStrategy, Settings};
+use stdx::units::Nanos;
+use tokio::sync::Notify;
+
+use crate::bell::Bell;
+use crate::cells::SharedShards;
+use crate::clock::{Clock, Stopwatch};
+use crate::waker::Waker;
+
+/// What a frame takes beyond its payload, at most: header, checksum and padding to a block. Spec:
+/// blocks are at most 64 KiB.
+const FRAME_OVERHEAD_BYTES: u64 = 64 * 1024 + 256;
+
+/// Weight of the newest sync in the running mean: 1/8, a few milliseconds of memory at common sync
+/// times. Guess.
+const SYNC_MEAN_SHIFT: u32 = 3;
+
+/// The log failed; whether what was in flight is durable is unknown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("the log failed; the operation may have been counted; retry with the same token")]
+pub struct LogFailed;
+
+/// What all threads share.
+#[derive(Debug)]
+pub struct Hub {
+    /// The shards.
+    pub node: Node<SharedShards>,
+    /// The metrics.
+    pub registry: Registry,
+    /// What the node runs with.
+    pub settings: Settings,
+    /// Log time.
+    pub clock: Clock,
+    /// Since when this process serves.
+    pub started: Stopwatch,
+    /// Rung when somebody waits for a commit by the committer.
+    pub commit_bell: Bell,
+    /// Rung when there may be a segment to prepare or a fold to start.
+    pub upkeep_bell: Bell,
+    /// Paces the housekeeper.
+    pub tick_bell: Bell,
+    /// Wakes HTTP tasks after each commit.
+    pub committed: Notify,
+    commit: Mutex<Commit>,
+    wakers: Vec<Waker>,
+    failed: AtomicBool,
+    no_space: AtomicBool,
+    stopping: AtomicBool,
+    sync_mean_ns: AtomicU64,
+    log_bytes: AtomicU64,
+}
+
+/// What a commit uses, under its lock.
+struct Commit {
+    log: Box<dyn Log>,
+    cut: Cut,
+    durable: Vec<(u16, u64)>,
+    failure: Option<String>,
+    /// Whether something was appended since the last mark.
+    unmarked: bool,
+}
+
+impl std::fmt::Debug for Commit {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Commit").field("failure", &self.failure).finish_non_exhaustive()
+    }
+}
+
+/// Whether a commit found something to do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Committed {
+    /// It wrote and synced.
+    Wrote,
+    /// Nothing was open.
+    Nothing,
+}
+
+impl Hub {
+    /// Puts the parts together. `wakers` are those of the event loops.
+    pub fn new(
+        node: Node<SharedShards>,
+        log: Box<dyn Log>,
+        clock: Clock,
+        settings: Settings,
+        wakers: Vec<Waker>,
+    ) -> Self {
+        node.set_room(log.room(), false);
+        let commit =
+            Commit { log, cut: Cut::default(), durable: Vec::new(), failure: None, unmarked: true };
+        Self {
+            node,
+            registry: Registry::new(env!("CARGO_PKG_VERSION")),
+            settings,
+            clock,
+            started: Stopwatch::start(),
+            commit_bell: Bell::default(),
+            upkeep_bell: Bell::default(),
+            tick_bell: Bell::default(),
+            committed: Notify::new(),
+            commit: Mutex::new(commit),
+            wakers,
+            failed: AtomicBool::new(false),
+            no_space: AtomicBool::new(false),
+            stopping: AtomicBool::new(false),
+            sync_mean_ns: AtomicU64::new(0),
+            log_bytes: AtomicU64::new(0),
+        }
+    }
+
+    /// The waker of one event loop.
+    pub fn waker(&self, worker: usize) -> &Waker {
+        self.wakers.get(worker).expect("each worker has its waker")
+    }
+
+    /// Whether the event loop itself should sync, as things are.
+    pub fn loop_commits(&self) -> bool {
+        match self.settings.commit.strategy {
+            CommitStrategy::Loop => true,
+            CommitStrategy::Committer => false,
+            CommitStrategy::Auto => {
+                let mean = self.sync_mean_ns.load(Ordering::Relaxed);
+                mean <= self.settings.commit.loop_sync_max.0 && self.settings.linger.0 == 0
+            }
+        }
+    }
+
+    /// Commits if no other thread is at it; the other one will see to those who wait.
+    pub fn try_commit(&self) -> Option<Result<Committed, LogFailed>> {
+        let guard = self.commit.try_lock()?;
+        Some(self.commit_and_wake(guard))
+    }
+
+    /// Commits, after any commit that is under way.
+    ///
+    /// # Errors
+    /// The log has failed.
+    pub fn commit(&self) -> Result<Committed, LogFailed> {
+        let guard = self.commit.lock();
+        self.commit_and_wake(guard)
+    }
+
+    fn commit_and_wake(&self, mut commit: MutexGuard<'_, Commit>) -> Result<Committed, LogFailed> {
+        let result = self.commit_once(&mut commit);
+        // Unlock first: a loop that failed to lock has said before that it waits.
+        drop(commit);
+        self.wakers.iter().for_each(Waker::wake_if_waiting);
+        self.committed.notify_waiters();
+        result
+    }
+
+    fn commit_once(&self, commit: &mut Commit) -> Result<Committed, LogFailed> {
+        if self.failed.load(Ordering::Acquire) {
+            return Err(LogFailed);
+        }
+        commit.cut.clear();
+        let room = commit.log.room();
+        self.node.cut(&mut commit.cut.payload, &mut commit.cut.batches, |bytes| {
+            room.saturating_sub(bytes + FRAME_OVERHEAD_BYTES)
+        });
+        if commit.cut.batches.is_empty() {
+            self.node.set_room(room, self.no_space.load(Ordering::Relaxed));
+            return Ok(Committed::Nothing);
+        }
+        commit.durable.clear();
+        let watch = Stopwatch::start();
+        let Commit { log, cut, durable, .. } = commit;
+        let written = log.append(cut).and_then(|()| {
+            let syncing = Stopwatch::start();
+            let flushed = log.flush(durable);
+            self.note_sync(syncing.elapsed());
+            flushed
+        });
+        if let Err(error) = written {
+            return Err(self.fail(commit, &error.to_string()));
+        }
+        self.note_commit(commit, watch.elapsed());
+        Ok(Committed::Wrote)
+    }
+
+    /// Starts the running mean of sync times with a measured one.
+    pub fn seed_sync_mean(&self, time: Duration) {
+        self.sync_mean_ns.store(time.as_nanos() as u64, Ordering::Relaxed);
+    }
+
+    fn note_sync(&self, elapsed: Duration) {
+        let ns = elapsed.as_nanos() as u64;
+        let mean = self.sync_mean_ns.load(Ordering::Relaxed);
+        let next = mean - (mean >> SYNC_MEAN_SHIFT) + (ns >> SYNC_MEAN_SHIFT);
+        self.sync_mean_ns.store(next, Ordering::Relaxed);
+        self.registry.record(Timing::SyncDuration, Nanos(ns));
+    }
+
+    fn note_commit(&self, commit: &mut Commit, _elapsed: Duration) {
+        commit.unmarked = true;
+        for (shard, batch) in &commit.durable {
+            self.node.set_durable(*shard, *batch);
+        }
+        let bytes = commit.cut.payload.len() as u64;
+        self.registry.add(Counter::Frames, 1);
+        self.registry.add(Counter::PayloadBytes, bytes);
+        self.registry.add(Counter::Batches, commit.cut.batches.len() as u64);
+        self.log_bytes.fetch_add(bytes, Ordering::Relaxed);
+        let room = commit.log.room();
+        self.node.set_room(room, self.no_space.load(Ordering::Relaxed));
+        if room < 4 * self.settings.log.frame_bytes_max.0 {
+            self.upkeep_bell.ring();
+        }
+    }
+
+    fn fail(&self, commit: &mut Commit, reason: &str) -> LogFailed {
+        self.registry.add(Counter::SyncFailures, 1);
+        commit.failure = Some(reason.to_owned());
+        self.failed.store(true, Ordering::Release);
+        self.node.stop();
+        self.stop();
+        LogFailed
+    }
+
+    /// Why the log failed, if it did.
+    pub fn failure(&self) -> Option<String> {
+        if !self.has_failed() {
+            return None;
+        }
+        self.commit.lock().failure.clone()
+    }
+
+    /// Whether the log has failed.
+    pub fn has_failed(&self) -> bool {
+        self.failed.load(Ordering::Acquire)
+    }
+
+    /// Says that the node is to stop, and wakes everybody.
+    pub fn stop(&self) {
+        self.stopping.store(true, Ordering::Release);
+        self.wakers.iter().for_each(Waker::wake);
+        self.commit_bell.ring();
+        self.upkeep_bell.ring();
+        self.tick_bell.ring();
+        self.committed.notify_waiters();
+    }
+
+    /// Whether the node is to stop.
+    pub fn is_stopping(&self) -> bool {
+        self.stopping.load(Ordering::Acquire)
+    }
+
+    /// Says whether the disk has no room for the next segment.
+    pub fn set_no_space(&self, no_space: bool) {
+        self.no_space.store(no_space, Ordering::Relaxed);
+        let commit = self.commit.lock();
+        self.node.set_room(commit.log.room(), no_space);
+    }
+
+    /// Says in the log what is durable, if something was written since it was last said.
+    pub fn mark(&self) {
+        let mut commit = self.commit.lock();
+        if self.has_failed() || !std::mem::take(&mut commit.unmarked) {
+            return;
+        }
+        if let Err(error) = commit.log.mark() {
+            let _stopped = self.fail(&mut commit, &error.to_string());
+        }
+    }
+
+    /// Payload bytes written since the start.
+    pub fn log_bytes(&self) -> u64 {
+        self.log_bytes.load(Ordering::Relaxed)
+    }
+
+    /// Mean sync time of late, in nanoseconds.
+    pub fn sync_mean_ns(&self) -> u64 {
+        self.sync_mean_ns.load(Ordering::Relaxed)
+    }
+
+    /// Whether a reply must wait for this.
+    #[inline]
+    pub fn must_wait(&self, depends: Dependency) -> bool {
+        !self.node.is_durable(depends) && !canary::is(Bug::AckBeforeSync)
+    }
+
+    /// Resolves when all of these are durable.
+    ///
+    /// # Errors
+    /// The log failed first.
+    pub async fn durable(&self, depends: &[Dependency]) -> Result<(), LogFailed> {
+        loop {
+            let mut committed = std::pin::pin!(self.committed.notified());
+            // Registered before the look, so that a commit in between is not missed.
+            committed.as_mut().enable();
+            if depends.iter().all(|d| !self.must_wait(*d)) {
+                return Ok(());
+            }
+            if self.has_failed() {
+                return Err(LogFailed);
+            }
+            self.commit_bell.ring();
+            committed.await;
+        }
+    }
+
+    /// Publishes gauges of the shards.
+    pub fn publish_gauges(&self) {
+        use quipu_core::node::Cells;
+        let cells = self.node.cells();
+        let mut sums = [0_i64; 4];
+        for id in 0..cells.count() {
+            let shard = cells.shard(id);
+            let each = [shard.counters(), shard.tokens(), shard.streams(), shard.tombstones()];
+            sums.iter_mut().zip(each).for_each(|(sum, n)| *sum += n as i64);
+        }
+        let gauges = [Gauge::Counters, Gauge::Tokens, Gauge::Streams, Gauge::Tombstones];
+        gauges.into_iter().zip(sums).for_each(|(gauge, sum)| self.registry.set(gauge, sum));
+        self.registry.set(Gauge::BytesAtRisk, self.node.open_bytes() as i64);
+        let deviation_ns = self.clock.deviation_ms() as i64 * 1_000_000;
+        self.registry.set(Gauge::TimeDeviation, deviation_ns);
+    }
+}

@@ -1,0 +1,330 @@
+//! The wiring of a node, read first: start, run, stop.
+
+use std::net::{SocketAddr, TcpListener};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use parking_lot::Mutex;
+use quipu_core::clock::ClockDoubt;
+use quipu_core::node::Node;
+use quipu_core::shard::{Shard, ShardLimits};
+use quipu_log::log::local::WalLog;
+use quipu_log::log::{Cut, Log, LogError};
+use quipu_log::storage::os::{NetworkFileSystem, OpenError, Os};
+use quipu_log::wal::{Options, Preparer, RecoverError, Recovered, identify, recover};
+use quipu_metrics::name::{Counter, Gauge};
+use quipu_metrics::settings::Settings;
+
+use crate::cells::SharedShards;
+use crate::clock::{Clock, Stopwatch};
+use crate::hub::Hub;
+use crate::recovery::Recovering;
+use crate::resp::peers::Peers;
+use crate::resp::worker::Worker;
+use crate::threads::Threads;
+use crate::waker::Waker;
+use crate::{machine, upkeep};
+
+/// Why a node did not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// Beyond loopback.
+    #[error(
+        "{address} is not a loopback address: there is no TLS and no authentication yet, so the \
+         node serves this machine only; use 127.0.0.1 or [::1]"
+    )]
+    NotLoopback {
+        /// What was asked for.
+        address: SocketAddr,
+    },
+    /// Taken, or not ours.
+    #[error("cannot listen on {address}: {source}")]
+    Listen {
+        /// Where.
+        address: SocketAddr,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// The data directory.
+    #[error(transparent)]
+    Open(#[from] OpenError),
+    /// The log.
+    #[error(transparent)]
+    Recover(#[from] RecoverError),
+    /// The clock.
+    #[error(transparent)]
+    Clock(#[from] ClockDoubt),
+    /// Another number of shards.
+    #[error(
+        "the store in {path} has {found} shards and the configuration says {wanted}: the number is \
+         fixed when a store is made; start with shards = {found}"
+    )]
+    Shards {
+        /// Where.
+        path: PathBuf,
+        /// What the store has.
+        found: usize,
+        /// What was asked for.
+        wanted: u32,
+    },
+    /// The first write.
+    #[error("the log took no write: {0}")]
+    Log(#[from] LogError),
+    /// Threads, descriptors, files.
+    #[error("the machine refuses: {0}")]
+    Machine(#[from] std::io::Error),
+    /// No entropy.
+    #[error("the machine gives no random bits: {0}")]
+    Entropy(String),
+}
+
+/// How a node ended.
+#[derive(Debug, thiserror::Error)]
+pub enum RunError {
+    /// The log failed.
+    #[error(
+        "the log failed, so the node stopped: {reason}; what was in flight is unknown to its \
+         clients; start again to recover what is on disk"
+    )]
+    Log {
+        /// What failed.
+        reason: String,
+    },
+}
+
+/// What a start found, for the banner.
+#[derive(Debug, Clone)]
+pub struct Started {
+    /// Where Redis clients connect.
+    pub resp: SocketAddr,
+    /// Where HTTP is served.
+    pub http: SocketAddr,
+    /// Where administration is served.
+    pub admin: SocketAddr,
+    /// Median time of a small write and its sync.
+    pub sync_time: Duration,
+    /// How long recovery took.
+    pub recovery_time: Duration,
+    /// How many counters there are.
+    pub counters: usize,
+    /// What recovery says to the operator, if anything.
+    pub notes: Vec<String>,
+}
+
+/// A node that runs.
+#[derive(Debug)]
+pub struct Running {
+    hub: Arc<Hub>,
+    threads: Threads,
+    /// What its start found.
+    pub started: Started,
+}
+
+struct Listeners {
+    resp: TcpListener,
+    http: TcpListener,
+    admin: TcpListener,
+}
+
+/// A log that is open and shards that are recovered.
+struct Store {
+    log: WalLog<Os>,
+    preparer: Preparer<Os>,
+    shards: Vec<Shard>,
+    seed: u64,
+    clock: Clock,
+    notes: Vec<String>,
+    truncated_bytes: u64,
+}
+
+/// Starts a node; returns when it serves.
+///
+/// # Errors
+/// Says what stands in the way, and the remedy.
+pub fn start(settings: Settings) -> Result<Running, StartError> {
+    let listeners = listen(&settings)?;
+    let watch = Stopwatch::start();
+    let store = open(&settings)?;
+    let recovery_time = watch.elapsed();
+    let sync_time = machine::probe_sync(&settings.data_dir)?;
+    let memory_max = settings.memory_max.map_or_else(machine::memory_max_default, |b| b.0);
+    let workers = workers(&settings);
+    let wakers = (0..workers).map(|_| Waker::new()).collect::<Result<Vec<_>, _>>()?;
+    let counters = store.shards.iter().map(Shard::counters).sum();
+    let groups = store.log.groups();
+    let node = Node::new(SharedShards::new(store.shards), store.seed, groups);
+    let hub = Hub::new(node, Box::new(store.log), store.clock, settings, wakers);
+    let hub = Arc::new(hub);
+    hub.seed_sync_mean(sync_time);
+    hub.registry.set(Gauge::RecoveryDuration, recovery_time.as_nanos() as i64);
+    hub.registry.set(Gauge::RecoveryTruncatedBytes, store.truncated_bytes as i64);
+    let started = Started {
+        resp: listeners.resp.local_addr()?,
+        http: listeners.http.local_addr()?,
+        admin: listeners.admin.local_addr()?,
+        sync_time,
+        recovery_time,
+        counters,
+        notes: store.notes,
+    };
+    let mut threads = Threads::default();
+    start_upkeep(&mut threads, &hub, store.preparer, memory_max)?;
+    start_surfaces(&mut threads, &hub, listeners, workers)?;
+    Ok(Running { hub, threads, started })
+}
+
+impl Running {
+    /// What all threads share.
+    pub fn hub(&self) -> &Arc<Hub> {
+        &self.hub
+    }
+
+    /// Waits until the node has stopped: after [`Hub::stop`], or when its log fails.
+    ///
+    /// # Errors
+    /// The log failed.
+    pub fn wait(self) -> Result<(), RunError> {
+        self.threads.join();
+        upkeep::finish(&self.hub);
+        match self.hub.failure() {
+            None => Ok(()),
+            Some(reason) => Err(RunError::Log { reason }),
+        }
+    }
+}
+
+fn workers(settings: &Settings) -> usize {
+    let half = std::thread::available_parallelism().map_or(1, |n| n.get() / 2).max(1);
+    settings.server.workers.map_or(half, std::num::NonZero::get)
+}
+
+fn listen(settings: &Settings) -> Result<Listeners, StartError> {
+    let bind = |address: SocketAddr| {
+        if !address.ip().is_loopback() {
+            return Err(StartError::NotLoopback { address });
+        }
+        let listener = TcpListener::bind(address);
+        let listener = listener.map_err(|source| StartError::Listen { address, source })?;
+        listener.set_nonblocking(true)?;
+        Ok(listener)
+    };
+    Ok(Listeners {
+        resp: bind(settings.resp.addr)?,
+        http: bind(settings.http.addr)?,
+        admin: bind(settings.admin_addr)?,
+    })
+}
+
+fn open(settings: &Settings) -> Result<Store, StartError> {
+    let network = match settings.log.allow_network_fs {
+        true => NetworkFileSystem::Force,
+        false => NetworkFileSystem::Refuse,
+    };
+    let storage = Os::open(&settings.data_dir, network)?;
+    let new_seed = random()?;
+    // A store without identity is new: its log is empty, and its identity will be the first number
+    // that recovery draws.
+    let seed = identify(&storage)?.unwrap_or(new_seed);
+    let count = settings.shards as usize;
+    let limits = ShardLimits {
+        tokens_max: settings.tokens.max.div_ceil(count),
+        streams_max: settings.tokens.streams_max,
+    };
+    let mut recovering = Recovering::new(seed, limits);
+    let Recovered { wal, preparer, report } =
+        recover(&storage, options(settings, new_seed), 1, |_, payload| recovering.fold(payload))?;
+    if let Some(found) = recovering.count().filter(|found| *found != count) {
+        let path = settings.data_dir.clone();
+        return Err(StartError::Shards { path, found, wanted: settings.shards });
+    }
+    let clock = Clock::start(recovering.newest_ms(), settings.clock_accept)?;
+    let seed = report.store_id;
+    let mut log = WalLog::new(wal);
+    let mut shards = recovering.finish(settings.shards as u16);
+    begin_epoch(&mut log, &mut shards, &clock, settings)?;
+    let truncated_bytes = report.cut.as_ref().map_or(0, |cut| cut.blocks);
+    let notes = report.cut.map(|cut| {
+        format!(
+            "the log ended in {} block(s) that were never acknowledged, from offset {} of {} on; \
+             they were cut off",
+            cut.blocks, cut.offset, cut.file
+        )
+    });
+    Ok(Store {
+        log,
+        preparer,
+        shards,
+        seed,
+        clock,
+        notes: notes.into_iter().collect(),
+        truncated_bytes,
+    })
+}
+
+fn options(settings: &Settings, first: u64) -> Options {
+    let mut first = Some(first);
+    let mut options = Options::new(Box::new(move || {
+        first.take().unwrap_or_else(|| {
+            random().expect("a machine that gave random bits a moment ago still does")
+        })
+    }));
+    options.segment_bytes = settings.log.segment_bytes.0;
+    options.frame_bytes_max = settings.log.frame_bytes_max.0 as u32;
+    options
+}
+
+fn random() -> Result<u64, StartError> {
+    let mut bytes = [0; 8];
+    getrandom::fill(&mut bytes).map_err(|error| StartError::Entropy(error.to_string()))?;
+    Ok(u64::from_le_bytes(bytes))
+}
+
+/// Appends and syncs a new epoch of every shard.
+fn begin_epoch(
+    log: &mut WalLog<Os>,
+    shards: &mut [Shard],
+    clock: &Clock,
+    settings: &Settings,
+) -> Result<(), LogError> {
+    let mut cut = Cut::default();
+    let (now_ms, window_ms) = (clock.now_ms(), settings.tokens.window.0 / 1_000_000);
+    for shard in shards {
+        shard.begin_epoch(now_ms, window_ms, &mut cut.payload);
+    }
+    log.append(&cut)?;
+    log.flush(&mut Vec::new())
+}
+
+fn start_upkeep(
+    threads: &mut Threads,
+    hub: &Arc<Hub>,
+    preparer: Preparer<Os>,
+    memory_max: u64,
+) -> Result<(), StartError> {
+    let preparer = Arc::new(Mutex::new(preparer));
+    let shared = Arc::clone(hub);
+    threads.start("committer", move || upkeep::commit_loop(&shared))?;
+    let shared = Arc::clone(hub);
+    threads.start("preparer", move || upkeep::prepare_loop(&shared, &preparer))?;
+    let shared = Arc::clone(hub);
+    threads.start("housekeeper", move || upkeep::housekeeping_loop(&shared, memory_max))?;
+    Ok(())
+}
+
+fn start_surfaces(
+    threads: &mut Threads,
+    hub: &Arc<Hub>,
+    listeners: Listeners,
+    workers: usize,
+) -> Result<(), StartError> {
+    let (resp, peers) = (Arc::new(listeners.resp), Arc::new(Peers::default()));
+    for index in 0..workers {
+        let (hub, peers) = (Arc::clone(hub), Arc::clone(&peers));
+        let worker = Worker::new(hub, peers, index, Arc::clone(&resp))?;
+        threads.start(&format!("worker-{index}"), move || worker.run())?;
+    }
+    drop((listeners.http, listeners.admin));
+    hub.registry.add(Counter::Folds, 0);
+    Ok(())
+}

@@ -1,0 +1,9 @@
+//! Redis clients: event loops, connections, sessions.
+
+mod connection;
+mod facts;
+mod group;
+mod output;
+pub(crate) mod peers;
+mod session;
+pub(crate) mod worker;

@@ -1,0 +1,168 @@
+//! Commands about the server and the connection: HELLO, AUTH, INFO, CONFIG GET, CLIENT.
+
+use quipu_metrics::label::{ConnectionRefusal, Surface};
+use quipu_metrics::name::{Counter, Gauge};
+use quipu_metrics::settings::Ack;
+use quipu_wire::resp::client::ClientLine;
+use quipu_wire::resp::command::{Client, Hello};
+use quipu_wire::resp::frame::Request;
+use quipu_wire::resp::info::Info;
+use quipu_wire::resp::reply::{self, HelloFacts};
+
+use crate::resp::peers::Peer;
+use crate::resp::session::{Session, Turn};
+
+const NO_PASSWORD: &str = "AUTH <password> called without any password configured for the default user. Are you sure \
+     your configuration is correct?";
+
+/// AUTH: nobody has a password yet.
+pub(super) fn auth(out: &mut Vec<u8>) {
+    reply::error(out, "ERR", &NO_PASSWORD);
+}
+
+/// HELLO.
+pub(super) fn hello(session: &mut Session, hello: &Hello<'_>, turn: &Turn<'_>, out: &mut Vec<u8>) {
+    if hello.auth.is_some() {
+        return reply::error(out, "ERR", &NO_PASSWORD);
+    }
+    if let Some(proto) = hello.proto {
+        session.proto = proto;
+    }
+    if let Some(name) = hello.name {
+        turn.peers.update(session.peer, |peer| peer.name = text(name));
+    }
+    reply::hello(out, HelloFacts { proto: session.proto, id: session.peer as i64 });
+}
+
+/// QUIPU.USE.
+pub(super) fn namespace(namespace: &[u8], out: &mut Vec<u8>) {
+    if namespace == b"default" {
+        return reply::ok(out);
+    }
+    let name = String::from_utf8_lossy(namespace);
+    reply::error(out, "ERR", &format!("there is no namespace '{name}'; there is only 'default'"));
+}
+
+/// CLIENT and its subcommands.
+pub(super) fn client(session: &Session, asked: &Client<'_>, turn: &Turn<'_>, out: &mut Vec<u8>) {
+    let me = session.peer;
+    let change = |change: &dyn Fn(&mut Peer)| turn.peers.update(me, |peer| change(peer));
+    match asked {
+        Client::SetName(name) => change(&|peer| peer.name = text(name)),
+        Client::SetLibName(name) => change(&|peer| peer.library = text(name)),
+        Client::SetLibVersion(version) => change(&|peer| peer.library_version = text(version)),
+        Client::NoEvict | Client::NoTouch => {}
+        Client::GetName => {
+            let name = turn.peers.get(me).map(|peer| peer.name).filter(|name| !name.is_empty());
+            return match name {
+                Some(name) => reply::bulk(out, name.as_bytes()),
+                None => reply::null(out, session.proto),
+            };
+        }
+        Client::Id => return reply::integer(out, me as i64),
+        Client::Info => {
+            let line = turn.peers.get(me).map(|peer| line(session, &peer)).unwrap_or_default();
+            return reply::verbatim(out, session.proto, &line);
+        }
+        Client::List => {
+            let lines: String = turn.peers.list().iter().map(|peer| line(session, peer)).collect();
+            return reply::verbatim(out, session.proto, &lines);
+        }
+    }
+    reply::ok(out);
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}
+
+fn line(session: &Session, peer: &Peer) -> String {
+    let mine = peer.id == session.peer;
+    let line = ClientLine {
+        id: peer.id as i64,
+        peer: &peer.address,
+        local: &peer.local,
+        fd: -1,
+        name: &peer.name,
+        age_s: peer.since.elapsed().as_secs(),
+        idle_s: 0,
+        queued: session.group.as_ref().filter(|_| mine).map(super::group::Group::len),
+        input_bytes: 0,
+        output_bytes: 0,
+        command: if mine { "client" } else { "NULL" },
+        proto: session.proto,
+        lib_name: &peer.library,
+        lib_version: &peer.library_version,
+    };
+    format!("{line}\n")
+}
+
+/// CONFIG GET: the settings that Redis clients ask for, and our own.
+pub(super) fn config(session: &Session, asked: Request<'_>, turn: &Turn<'_>, out: &mut Vec<u8>) {
+    let settings = &turn.hub.settings;
+    let fsync = match settings.ack_default {
+        Ack::Fsync => "always",
+        Ack::Memory => "everysec",
+    };
+    let memory_max = turn.hub.registry.value(Gauge::MemoryMaxBytes).to_string();
+    let clients = settings.limits.connections.to_string();
+    let timeout = settings.resp.idle_timeout.map_or(0, |t| t.0 / 1_000_000_000).to_string();
+    let dir = settings.data_dir.display().to_string();
+    let mut pairs = vec![
+        ("save", ""),
+        ("appendonly", "yes"),
+        ("appendfsync", fsync),
+        ("maxmemory", &memory_max),
+        ("maxmemory-policy", "noeviction"),
+        ("maxclients", &clients),
+        ("timeout", &timeout),
+        ("databases", "1"),
+        ("dir", &dir),
+    ];
+    let own: Vec<(&str, String)> = quipu_metrics::knob::KNOBS
+        .iter()
+        .map(|knob| (knob.name, settings.text(knob.key)))
+        .collect();
+    pairs.extend(own.iter().map(|(name, value)| (*name, value.as_str())));
+    reply::config(out, session.proto, &pairs, asked.iter());
+}
+
+/// INFO.
+pub(super) fn info(session: &Session, sections: Request<'_>, turn: &Turn<'_>, out: &mut Vec<u8>) {
+    let (hub, registry) = (turn.hub, &turn.hub.registry);
+    let gauge = |gauge| registry.value(gauge).max(0) as u64;
+    let system = rustix::system::uname();
+    let os = format!(
+        "{} {} {}",
+        system.sysname().to_string_lossy(),
+        system.release().to_string_lossy(),
+        system.machine().to_string_lossy()
+    );
+    let run_id = format!("{:040x}", hub.node.seed());
+    let info = Info {
+        quipu_version: registry.version(),
+        os: &os,
+        process_id: std::process::id(),
+        run_id: &run_id,
+        tcp_port: hub.settings.resp.addr.port(),
+        uptime_s: hub.started.elapsed().as_secs(),
+        connected_clients: turn.peers.count() as u64,
+        maxclients: hub.settings.limits.connections as u64,
+        used_memory: gauge(Gauge::MemoryBytes),
+        used_memory_peak: gauge(Gauge::MemoryBytes),
+        used_memory_rss: gauge(Gauge::MemoryBytes),
+        maxmemory: gauge(Gauge::MemoryMaxBytes),
+        log_bytes: hub.log_bytes(),
+        undurable_bytes: hub.node.open_bytes(),
+        log_failed: hub.has_failed(),
+        total_connections_received: registry.total(Counter::ConnectionsAccepted(Surface::Resp)),
+        total_commands_processed: registry.total(Counter::Commands(Surface::Resp)),
+        total_net_input_bytes: registry.total(Counter::InputBytes(Surface::Resp)),
+        total_net_output_bytes: registry.total(Counter::OutputBytes(Surface::Resp)),
+        rejected_connections: registry.total(Counter::ConnectionsRefused(ConnectionRefusal::Limit)),
+        expired_keys: registry.total(Counter::Expired),
+        keys: gauge(Gauge::Counters),
+        ..Info::default()
+    };
+    reply::verbatim(out, session.proto, &info.text(sections));
+}

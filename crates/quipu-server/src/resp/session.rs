@@ -1,0 +1,355 @@
+//! What one Redis client says, command after command.
+
+use quipu_core::canary::{self, Bug};
+use quipu_core::node::StreamView;
+use quipu_core::op::{Ack, Op, ReadLevel, Token};
+use quipu_core::outcome::{Dependency, Reply, Verdict};
+use quipu_metrics::label::{OperationKind, Surface};
+use quipu_metrics::settings::{self, Settings};
+use quipu_wire::resp::command::{Command, ManyCommand, OpCommand, Scan, command};
+use quipu_wire::resp::frame::{Args, FrameLimits, Parsed, Request, parse};
+use quipu_wire::resp::reply::{self, Proto};
+use quipu_wire::resp::{describe, pattern};
+
+use crate::hub::Hub;
+use crate::resp::facts;
+use crate::resp::group::Group;
+use crate::resp::output::Output;
+use crate::resp::peers::Peers;
+use crate::tally::Tally;
+
+/// One turn of an event loop, as its sessions see it.
+#[derive(Debug)]
+pub(crate) struct Turn<'h> {
+    pub(crate) hub: &'h Hub,
+    pub(crate) peers: &'h Peers,
+    pub(crate) now_ms: u64,
+    pub(crate) tally: Tally,
+}
+
+impl<'h> Turn<'h> {
+    /// Begins a turn: the time is read once.
+    pub(crate) fn begin(hub: &'h Hub, peers: &'h Peers) -> Self {
+        Self { hub, peers, now_ms: hub.clock.now_ms(), tally: Tally::default() }
+    }
+
+    /// Ends it.
+    pub(crate) fn end(self) {
+        self.tally.publish(&self.hub.registry, Surface::Resp);
+    }
+
+    pub(crate) fn note_input(&mut self, bytes: usize) {
+        self.tally.input(bytes);
+    }
+}
+
+/// How a session goes on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Flow {
+    /// It needs more bytes.
+    More,
+    /// There is enough to send first.
+    Full,
+    /// It is over.
+    End,
+}
+
+/// One client's side of the conversation.
+#[derive(Debug)]
+pub(crate) struct Session {
+    pub(crate) peer: u64,
+    pub(crate) proto: Proto,
+    args: Args,
+    limits: FrameLimits,
+    pub(crate) group: Option<Group>,
+    group_max: usize,
+    default_ack: Ack,
+    default_read: ReadLevel,
+}
+
+impl Session {
+    pub(crate) fn new(peer: u64, settings: &Settings) -> Self {
+        let limits = &settings.limits;
+        let (default_ack, default_read) = match settings.ack_default {
+            settings::Ack::Fsync => (Ack::Fsync, ReadLevel::Committed),
+            settings::Ack::Memory => (Ack::Memory, ReadLevel::Latest),
+        };
+        let limits_of_frames = FrameLimits {
+            inline_bytes: limits.inline_bytes.0 as usize,
+            bulk_bytes: limits.bulk_bytes.0 as usize,
+            array_len: limits.array_len,
+            ..FrameLimits::default()
+        };
+        Self {
+            peer,
+            proto: Proto::Resp2,
+            args: Args::default(),
+            limits: limits_of_frames,
+            group: None,
+            group_max: limits.multi_commands,
+            default_ack,
+            default_read,
+        }
+    }
+
+    pub(crate) fn peer(&self) -> u64 {
+        self.peer
+    }
+
+    /// Runs the complete commands of `bytes` until `stall_bytes` of replies wait; returns how many
+    /// bytes they took, and how to go on.
+    pub(crate) fn run(
+        &mut self,
+        bytes: &[u8],
+        stall_bytes: usize,
+        turn: &mut Turn<'_>,
+        out: &mut Output,
+    ) -> (usize, Flow) {
+        let mut taken = 0;
+        loop {
+            if out.pending() > stall_bytes {
+                return (taken, Flow::Full);
+            }
+            let rest = bytes.get(taken..).unwrap_or(&[]);
+            match parse(rest, &self.limits, &mut self.args) {
+                Ok(Parsed::Incomplete) => return (taken, Flow::More),
+                Ok(Parsed::Empty { consumed }) => taken += consumed,
+                Ok(Parsed::Command { consumed }) => {
+                    taken += consumed;
+                    let frame = rest.get(..consumed).unwrap_or(&[]);
+                    if self.command(frame, turn, out) == Flow::End {
+                        return (taken, Flow::End);
+                    }
+                }
+                Err(error) => {
+                    let at = out.position();
+                    reply::protocol_error(out.buffer(), &error);
+                    out.end_reply(at, None);
+                    return (bytes.len(), Flow::End);
+                }
+            }
+        }
+    }
+
+    /// Runs the command whose arguments stand in `args`.
+    #[inline]
+    fn command(&mut self, frame: &[u8], turn: &mut Turn<'_>, out: &mut Output) -> Flow {
+        turn.tally.command();
+        // The arguments are lent out while the session changes; they come back below.
+        let args = std::mem::take(&mut self.args);
+        let flow = self.perform(args.request(frame), turn, out);
+        self.args = args;
+        flow
+    }
+
+    #[inline]
+    fn perform(&mut self, request: Request<'_>, turn: &mut Turn<'_>, out: &mut Output) -> Flow {
+        let at = out.position();
+        let parsed = command(request);
+        if self.group.is_some() {
+            return self.perform_in_group(request, parsed, turn, out);
+        }
+        match parsed {
+            Ok(Command::Op(op)) => self.op(&op, turn, out),
+            Ok(other) => return self.other(&other, turn, out),
+            Err(error) => {
+                reply::command_error(out.buffer(), &error);
+                out.end_reply(at, None);
+            }
+        }
+        Flow::More
+    }
+
+    /// One operation on one counter: the way of nearly all commands.
+    #[inline]
+    fn op(&mut self, asked: &OpCommand<'_>, turn: &mut Turn<'_>, out: &mut Output) {
+        let at = out.position();
+        let answer = turn.hub.node.execute(turn.now_ms, &asked.op);
+        turn.tally.reply(&asked.op.action, &answer);
+        reply::answer(out.buffer(), self.proto, asked.shape, &answer, turn.now_ms);
+        out.end_reply(at, self.hold(turn.hub, asked, &answer));
+    }
+
+    /// What the reply to an operation waits for.
+    #[inline]
+    pub(crate) fn hold(
+        &self,
+        hub: &Hub,
+        asked: &OpCommand<'_>,
+        reply: &Reply,
+    ) -> Option<Dependency> {
+        let waits = if asked.op.action.is_write() {
+            asked.ack.unwrap_or(self.default_ack) == Ack::Fsync
+        } else {
+            self.read_waits(asked.read)
+        };
+        if canary::is(Bug::RejectionNotHeld)
+            && reply.result.is_ok_and(|outcome| outcome.verdict == Verdict::Rejected)
+        {
+            return None;
+        }
+        (waits && hub.must_wait(reply.depends)).then_some(reply.depends)
+    }
+
+    fn read_waits(&self, level: Option<ReadLevel>) -> bool {
+        level.unwrap_or(self.default_read) == ReadLevel::Committed
+    }
+
+    /// Everything that is not about one counter.
+    pub(crate) fn other(
+        &mut self,
+        asked: &Command<'_>,
+        turn: &mut Turn<'_>,
+        out: &mut Output,
+    ) -> Flow {
+        let at = out.position();
+        match asked {
+            Command::Many(many) => self.many(many, turn, out),
+            Command::Scan(scan) => self.scan(scan, turn, out),
+            Command::DbSize => self.db_size(turn, out),
+            Command::Stream(name) => self.stream(name, turn, out),
+            Command::Checkpoint { name, sequence } => {
+                self.checkpoint(name, *sequence, turn, out);
+            }
+            Command::Quit => {
+                reply::ok(out.buffer());
+                out.end_reply(at, None);
+                return Flow::End;
+            }
+            _ => {
+                self.about_connection(asked, turn, out.buffer());
+                out.end_reply(at, None);
+            }
+        }
+        Flow::More
+    }
+
+    pub(crate) fn group_max(&self) -> usize {
+        self.group_max
+    }
+
+    /// Whether replies wait where nothing else is said.
+    pub(crate) fn default_waits(&self) -> bool {
+        self.default_ack == Ack::Fsync
+    }
+
+    /// Commands that depend on no counter.
+    pub(crate) fn about_connection(
+        &mut self,
+        asked: &Command<'_>,
+        turn: &Turn<'_>,
+        out: &mut Vec<u8>,
+    ) {
+        match asked {
+            Command::Ping(message) => reply::pong(out, *message),
+            Command::Echo(message) => reply::bulk(out, message),
+            Command::Multi => {
+                self.group = Some(Group::default());
+                reply::ok(out);
+            }
+            Command::Exec => reply::error(out, "ERR", &"EXEC without MULTI"),
+            Command::Discard => reply::error(out, "ERR", &"DISCARD without MULTI"),
+            Command::Select => reply::ok(out),
+            Command::Reset => {
+                self.proto = Proto::Resp2;
+                self.group = None;
+                turn.peers.update(self.peer, |peer| peer.name.clear());
+                reply::simple(out, "RESET");
+            }
+            Command::Hello(hello) => facts::hello(self, hello, turn, out),
+            Command::Auth { .. } => facts::auth(out),
+            Command::Info(sections) => facts::info(self, *sections, turn, out),
+            Command::ConfigGet(patterns) => facts::config(self, *patterns, turn, out),
+            Command::Command(asked) => describe::commands(out, self.proto, *asked),
+            Command::Client(asked) => facts::client(self, asked, turn, out),
+            Command::Use(namespace) => facts::namespace(namespace, out),
+            _ => unreachable!("commands about counters are performed before"),
+        }
+    }
+
+    fn many(&mut self, asked: &ManyCommand<'_>, turn: &mut Turn<'_>, out: &mut Output) {
+        let at = out.position();
+        let action = asked.what.action();
+        let waits = match action.is_write() {
+            true => self.default_ack == Ack::Fsync,
+            false => self.read_waits(None),
+        };
+        let mut replies = Vec::with_capacity(asked.keys.len());
+        for name in asked.keys.iter() {
+            let op = Op { name, action, token: Token::None };
+            let answer = turn.hub.node.execute(turn.now_ms, &op);
+            turn.tally.reply(&action, &answer);
+            replies.push(answer);
+        }
+        reply::many(out.buffer(), self.proto, asked.what, &replies);
+        let depends = replies.iter().map(|reply| reply.depends);
+        end_held(out, at, turn.hub, depends.filter(|_| waits));
+    }
+
+    fn scan(&mut self, asked: &Scan<'_>, turn: &mut Turn<'_>, out: &mut Output) {
+        let at = out.position();
+        turn.tally.operation(OperationKind::Scan);
+        let (mut names, mut depends) = (Vec::new(), Vec::new());
+        let wanted = |name: &str| {
+            asked.strings && asked.pattern.is_none_or(|p| pattern::matches(p, name.as_bytes()))
+        };
+        let from = (asked.cursor, asked.count as usize);
+        let visit = |name: &str, _value: i64| {
+            if wanted(name) {
+                names.push(name.to_owned());
+            }
+        };
+        let cursor = turn.hub.node.scan(turn.now_ms, from, visit, &mut depends);
+        reply::scan(out.buffer(), cursor, names.iter().map(String::as_str));
+        let waits = self.read_waits(None);
+        end_held(out, at, turn.hub, depends.into_iter().filter(|_| waits));
+    }
+
+    fn db_size(&mut self, turn: &mut Turn<'_>, out: &mut Output) {
+        let at = out.position();
+        let mut depends = Vec::new();
+        let count = turn.hub.node.counters(turn.now_ms, &mut depends);
+        reply::integer(out.buffer(), count as i64);
+        let waits = self.read_waits(None);
+        end_held(out, at, turn.hub, depends.into_iter().filter(|_| waits));
+    }
+
+    fn stream(&mut self, name: &[u8], turn: &mut Turn<'_>, out: &mut Output) {
+        let at = out.position();
+        turn.tally.operation(OperationKind::Stream);
+        let StreamView { checkpoint, marks, depends } = turn.hub.node.stream(name);
+        reply::stream(out.buffer(), self.proto, checkpoint, &marks);
+        end_held(out, at, turn.hub, depends.into_iter());
+    }
+
+    fn checkpoint(&mut self, name: &[u8], sequence: u64, turn: &mut Turn<'_>, out: &mut Output) {
+        let at = out.position();
+        turn.tally.operation(OperationKind::Stream);
+        match turn.hub.node.checkpoint(turn.now_ms, name, sequence) {
+            Ok(depends) => {
+                reply::ok(out.buffer());
+                end_held(out, at, turn.hub, std::iter::once(depends));
+            }
+            Err(refusal) => {
+                reply::refusal(out.buffer(), &refusal);
+                out.end_reply(at, None);
+            }
+        }
+    }
+}
+
+/// Ends a reply that depends on several batches.
+pub(crate) fn end_held(
+    out: &mut Output,
+    at: u64,
+    hub: &Hub,
+    depends: impl Iterator<Item = Dependency>,
+) {
+    let mut last = None;
+    for depends in depends.filter(|d| hub.must_wait(*d)) {
+        if let Some(earlier) = last.replace(depends) {
+            out.also_hold(at, earlier);
+        }
+    }
+    out.end_reply(at, last);
+}

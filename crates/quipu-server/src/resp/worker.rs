@@ -1,0 +1,301 @@
+//! One event loop: reads what is ready, decides it, commits once, answers.
+//!
+//! A turn takes all sockets that are ready, runs their commands to completion, then commits if some
+//! reply waits: in this loop where a sync is short, by the committer where it is long.
+
+use std::io::{ErrorKind, Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::os::fd::OwnedFd;
+use std::sync::Arc;
+use std::time::Duration;
+
+use quipu_metrics::label::{ConnectionCut, ConnectionRefusal, Surface};
+use quipu_metrics::name::{Counter, Gauge};
+use rustix::event::epoll::{self, CreateFlags, Event, EventData, EventFlags};
+use rustix::time::Timespec;
+
+use crate::hub::Hub;
+use crate::resp::connection::{Connection, Progress};
+use crate::resp::peers::Peers;
+use crate::resp::session::Turn;
+
+/// Most sockets handled in one turn: a turn stays bounded, and 512 commands fill a commit well.
+/// Guess.
+const EVENTS_MAX: usize = 512;
+
+/// Bytes read from one socket in one turn. Measured elsewhere: deep pipelines of small commands
+/// fill 16 KiB to 64 KiB; one buffer serves all connections of a loop.
+const READ_BYTES: usize = 64 * 1024;
+
+/// How often a loop looks at idle connections.
+const TICK: Duration = Duration::from_secs(1);
+
+const LISTENER: u64 = u64::MAX;
+const WAKER: u64 = u64::MAX - 1;
+
+/// One event loop and its connections.
+#[derive(Debug)]
+pub(crate) struct Worker {
+    hub: Arc<Hub>,
+    peers: Arc<Peers>,
+    index: usize,
+    epoll: OwnedFd,
+    listener: Arc<TcpListener>,
+    connections: Vec<Option<Connection>>,
+    free: Vec<usize>,
+    scratch: Vec<u8>,
+    /// Connections that had something to do in this turn.
+    touched: Vec<usize>,
+    /// Connections that hold replies from earlier turns.
+    waiting: Vec<usize>,
+}
+
+impl Worker {
+    /// Makes the loop with this number; it shares the listener with the others.
+    ///
+    /// # Errors
+    /// The process has no descriptor left.
+    pub(crate) fn new(
+        hub: Arc<Hub>,
+        peers: Arc<Peers>,
+        index: usize,
+        listener: Arc<TcpListener>,
+    ) -> std::io::Result<Self> {
+        let epoll = epoll::create(CreateFlags::CLOEXEC)?;
+        let wake = hub.waker(index).descriptor();
+        epoll::add(&epoll, wake, EventData::new_u64(WAKER), EventFlags::IN)?;
+        let shared = EventFlags::IN | EventFlags::EXCLUSIVE;
+        epoll::add(&epoll, &listener, EventData::new_u64(LISTENER), shared)?;
+        Ok(Self {
+            hub,
+            peers,
+            index,
+            epoll,
+            listener,
+            connections: Vec::new(),
+            free: Vec::new(),
+            scratch: vec![0; READ_BYTES],
+            touched: Vec::new(),
+            waiting: Vec::new(),
+        })
+    }
+
+    /// Runs until the node stops and all that was promised is sent.
+    pub(crate) fn run(mut self) {
+        let mut events: Vec<Event> = Vec::with_capacity(EVENTS_MAX);
+        let tick = Timespec { tv_sec: TICK.as_secs() as i64, tv_nsec: 0 };
+        loop {
+            events.clear();
+            let room = rustix::buffer::spare_capacity(&mut events);
+            match epoll::wait(&self.epoll, room, Some(&tick)) {
+                Ok(_) => {}
+                Err(rustix::io::Errno::INTR) => continue,
+                Err(error) => {
+                    tracing::error!(%error, "the event loop cannot wait for its sockets");
+                    self.hub.stop();
+                    return;
+                }
+            }
+            let idle = events.is_empty();
+            self.turn(&events);
+            if idle {
+                self.close_idle();
+            }
+            if self.hub.is_stopping() {
+                self.drain();
+                return;
+            }
+        }
+    }
+
+    fn turn(&mut self, events: &[Event]) {
+        let (hub, peers) = (Arc::clone(&self.hub), Arc::clone(&self.peers));
+        let mut turn = Turn::begin(&hub, &peers);
+        for event in events {
+            match event.data.u64() {
+                LISTENER => self.accept(),
+                WAKER => self.hub.waker(self.index).settle(),
+                id => self.ready(id as usize, event.flags, &mut turn),
+            }
+        }
+        turn.end();
+        let held = self.touched.iter().any(|&id| self.is_held(id)) || !self.waiting.is_empty();
+        if held {
+            self.commit();
+        }
+        self.answer();
+    }
+
+    fn is_held(&self, id: usize) -> bool {
+        self.connection(id).is_some_and(|c| c.output.is_held())
+    }
+
+    fn connection(&self, id: usize) -> Option<&Connection> {
+        self.connections.get(id).and_then(Option::as_ref)
+    }
+
+    /// Sees to it that what is held becomes durable.
+    fn commit(&self) {
+        let hub = &self.hub;
+        hub.waker(self.index).set_waiting(true);
+        if !hub.loop_commits() {
+            hub.commit_bell.ring();
+        } else if hub.node.is_dirty() {
+            // Where another thread commits right now, it wakes this loop when it is done.
+            let _other = hub.try_commit();
+        }
+    }
+
+    /// Lets go what is durable and sends what can be sent, then goes on with what had to wait.
+    fn answer(&mut self) {
+        let mut ids = std::mem::take(&mut self.touched);
+        ids.append(&mut self.waiting);
+        for id in ids.drain(..) {
+            self.answer_one(id);
+        }
+        self.touched = ids;
+        let waiting = !self.waiting.is_empty();
+        self.hub.waker(self.index).set_waiting(waiting);
+        if waiting {
+            self.catch_up();
+        }
+    }
+
+    /// A commit may have ended between the look at a reply and the word that it waits: look again.
+    fn catch_up(&mut self) {
+        let hub = Arc::clone(&self.hub);
+        let overdue = self.waiting.iter().any(|&id| {
+            self.connection(id).is_some_and(|c| c.output.front_is_free(|d| hub.must_wait(d)))
+        });
+        let unclaimed = hub.loop_commits() && hub.node.is_dirty();
+        if overdue || unclaimed || hub.has_failed() {
+            hub.waker(self.index).wake();
+        }
+    }
+
+    fn answer_one(&mut self, id: usize) {
+        let Some(connection) = self.connections.get_mut(id).and_then(Option::as_mut) else {
+            return;
+        };
+        connection.marked = false;
+        let hub = &self.hub;
+        if hub.has_failed() {
+            connection.fail();
+        }
+        connection.output.release(|depends| hub.must_wait(depends));
+        loop {
+            match connection.send(hub) {
+                Progress::Close => return self.close(id),
+                Progress::Stalled | Progress::Done => {}
+            }
+            // Commands that had to wait for room in the output go on now.
+            let mut turn = Turn::begin(hub, &self.peers);
+            let went_on = connection.resume(&mut turn);
+            turn.end();
+            if !went_on {
+                break;
+            }
+            connection.output.release(|depends| hub.must_wait(depends));
+        }
+        if connection.output.is_held() {
+            connection.marked = true;
+            self.waiting.push(id);
+        }
+        if connection.update_interest(&self.epoll, id as u64).is_err() {
+            self.close(id);
+        }
+    }
+
+    fn ready(&mut self, id: usize, flags: EventFlags, turn: &mut Turn<'_>) {
+        let Some(connection) = self.connections.get_mut(id).and_then(Option::as_mut) else {
+            return;
+        };
+        if !connection.marked {
+            connection.marked = true;
+            self.touched.push(id);
+        }
+        if flags.intersects(EventFlags::IN | EventFlags::HUP | EventFlags::ERR) {
+            connection.read(&mut self.scratch, turn);
+        }
+    }
+
+    fn accept(&mut self) {
+        loop {
+            match self.listener.accept() {
+                Ok((stream, _)) => self.admit(stream),
+                Err(error) if error.kind() == ErrorKind::WouldBlock => return,
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(error) => {
+                    let refused = Counter::ConnectionsRefused(ConnectionRefusal::Accept);
+                    self.hub.registry.add(refused, 1);
+                    tracing::warn!(%error, "a connection could not be accepted");
+                    return;
+                }
+            }
+        }
+    }
+
+    fn admit(&mut self, stream: TcpStream) {
+        let limit = self.hub.settings.limits.connections;
+        let Some(peer) = self.peers.join(&stream, limit) else {
+            self.hub.registry.add(Counter::ConnectionsRefused(ConnectionRefusal::Limit), 1);
+            // The answer is a courtesy: the connection is closed either way.
+            let _sent = (&stream).write_all(b"-ERR max number of clients reached\r\n").is_ok();
+            return;
+        };
+        let id = self.free.pop().unwrap_or(self.connections.len());
+        let connection = Connection::new(stream, peer, &self.hub.settings);
+        let Ok(connection) = connection.register(&self.epoll, id as u64) else { return };
+        self.hub.registry.add(Counter::ConnectionsAccepted(Surface::Resp), 1);
+        self.hub.registry.shift(Gauge::ConnectionsOpen(Surface::Resp), 1);
+        match self.connections.get_mut(id) {
+            Some(slot) => *slot = Some(connection),
+            None => self.connections.push(Some(connection)),
+        }
+    }
+
+    fn close(&mut self, id: usize) {
+        let Some(slot) = self.connections.get_mut(id) else { return };
+        if let Some(connection) = slot.take() {
+            self.peers.leave(connection.peer());
+            self.hub.registry.shift(Gauge::ConnectionsOpen(Surface::Resp), -1);
+            self.free.push(id);
+        }
+    }
+
+    fn close_idle(&mut self) {
+        let Some(timeout) = self.hub.settings.resp.idle_timeout else { return };
+        let timeout = Duration::from_nanos(timeout.0);
+        for id in 0..self.connections.len() {
+            if self.connection(id).is_some_and(|c| c.is_idle(timeout)) {
+                self.hub.registry.add(Counter::ConnectionsCut(ConnectionCut::Idle), 1);
+                self.close(id);
+            }
+        }
+    }
+
+    /// Answers what was asked before the stop, as far as clients take it.
+    fn drain(&mut self) {
+        // A failed log is answered as unknown; all else becomes durable here.
+        let _failed = self.hub.commit().is_err();
+        self.touched = (0..self.connections.len()).collect();
+        self.waiting.clear();
+        self.answer();
+        for id in 0..self.connections.len() {
+            self.close(id);
+        }
+    }
+}
+
+/// Reads once; none at the end of the stream or on a broken one.
+pub(crate) fn read_some(mut stream: &TcpStream, buffer: &mut [u8]) -> Option<usize> {
+    loop {
+        match stream.read(buffer) {
+            Ok(0) => return None,
+            Ok(n) => return Some(n),
+            Err(error) if error.kind() == ErrorKind::Interrupted => {}
+            Err(error) if error.kind() == ErrorKind::WouldBlock => return Some(0),
+            Err(_) => return None,
+        }
+    }
+}

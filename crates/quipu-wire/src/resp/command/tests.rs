@@ -1,0 +1,276 @@
+use quipu_core::op::{Action, Add, Expire, ExpireWhen, Presence, Set, Token, Ttl};
+use quipu_core::outcome::{Dependency, Outcome, Position, Refusal, Repeat, Reply, Verdict};
+
+use super::{Command, OpCommand, Shape, command};
+use crate::resp::frame::{Args, FrameLimits, Parsed, Request, parse};
+use crate::resp::reply::{self, Proto};
+
+/// Parses one inline command and hands it to `look`.
+fn with<T>(line: &str, look: impl FnOnce(Request<'_>) -> T) -> T {
+    let line = format!("{line}\r\n");
+    let mut args = Args::default();
+    let parsed = parse(line.as_bytes(), &FrameLimits::default(), &mut args);
+    assert_eq!(parsed, Ok(Parsed::Command { consumed: line.len() }));
+    look(args.request(line.as_bytes()))
+}
+
+/// The action that a command asks of counter `k`.
+fn check(line: &str, expected: (Action, Shape)) {
+    with(line, |request| match command(request) {
+        Ok(Command::Op(OpCommand { op, shape, .. })) => {
+            assert_eq!((op.action, shape), expected, "{line}");
+            assert_eq!(op.name, "k", "{line}");
+        }
+        other => panic!("{line}: {other:?}"),
+    });
+}
+
+fn check_error(line: &str, expected: &str) {
+    let why = with(line, |request| command(request).expect_err(line));
+    assert_eq!(format!("{} {why}", why.code()), expected, "{line}");
+}
+
+fn check_ok(line: &str, expected: &str) {
+    let shown = with(line, |request| format!("{:?}", command(request).expect(line)));
+    assert!(shown.starts_with(expected), "{line}: {shown}");
+}
+
+fn add(delta: i64) -> (Action, Shape) {
+    (Action::Add(Add::plain(delta)), Shape::Integer)
+}
+
+fn set(ttl: Ttl, when: Presence, shape: Shape) -> (Action, Shape) {
+    (Action::Set(Set { value: 5, ttl, when }), shape)
+}
+
+fn expire(ttl: Ttl, when: ExpireWhen) -> (Action, Shape) {
+    (Action::Expire(Expire { ttl, when }), Shape::Flag)
+}
+
+#[test]
+fn commands_on_one_counter_become_operations() {
+    check("INCR k", add(1));
+    check("decr k", add(-1));
+    check("INCRBY k -7", add(-7));
+    check("DECRBY k 7", add(-7));
+    check("DECRBY k -9223372036854775807", add(i64::MAX));
+    check("GET k", (Action::Get, Shape::Value));
+    check("TYPE k", (Action::Get, Shape::Type));
+    check("EXISTS k", (Action::Get, Shape::Exists));
+    check("TTL k", (Action::Get, Shape::TtlSeconds));
+    check("PTTL k", (Action::Get, Shape::TtlMillis));
+    check("GETDEL k", (Action::Delete, Shape::Previous));
+    check("DEL k", (Action::Delete, Shape::Flag));
+    check("PERSIST k", expire(Ttl::Clear, ExpireWhen::Some));
+}
+
+#[test]
+fn set_takes_the_options_of_redis() {
+    let (any, absent, present) = (Presence::Any, Presence::Absent, Presence::Present);
+    check("SET k 5", set(Ttl::Clear, any, Shape::Ok));
+    check("SET k 5 nx", set(Ttl::Clear, absent, Shape::Ok));
+    check("SET k 5 XX GET", set(Ttl::Clear, present, Shape::Previous));
+    check("SET k 5 KEEPTTL", set(Ttl::Keep, any, Shape::Ok));
+    check("SET k 5 EX 3 NX", set(Ttl::After(3000), absent, Shape::Ok));
+    check("SET k 5 PX 3", set(Ttl::After(3), any, Shape::Ok));
+    check("SET k 5 EXAT 3", set(Ttl::At(3000), any, Shape::Ok));
+    check("SET k 5 PXAT 3", set(Ttl::At(3), any, Shape::Ok));
+    check("SETNX k 5", set(Ttl::Clear, absent, Shape::Flag));
+    check("SETEX k 3 5", set(Ttl::After(3000), any, Shape::Ok));
+    check("PSETEX k 3 5", set(Ttl::After(3), any, Shape::Ok));
+    check("GETSET k 5", set(Ttl::Clear, any, Shape::Previous));
+    for line in [
+        "SET k 5 NX XX",
+        "SET k 5 EX",
+        "SET k 5 EX 1 PX 1",
+        "SET k 5 KEEPTTL EX 1",
+        "SET k 5 EX 1 KEEPTTL",
+        "SET k 5 6",
+    ] {
+        check_error(line, "ERR syntax error");
+    }
+    for line in ["SET k 5 EX 0", "SET k 5 PX -1", "SET k 5 EX 9223372036854775807"] {
+        check_error(line, "ERR invalid expire time in 'set' command");
+    }
+    check_error("SETEX k 0 5", "ERR invalid expire time in 'setex' command");
+    check_error("SET k 5 EX x", "ERR value is not an integer or out of range");
+    let not_counter =
+        "ERR value is not an integer or out of range (a counter holds a 64-bit integer)";
+    for line in ["SET k hello", "SET k 1.5", "SET k +1", "SET k ' 1'", "SETNX k 01"] {
+        check_error(line, not_counter);
+    }
+}
+
+#[test]
+fn expire_takes_the_conditions_of_redis() {
+    check("EXPIRE k 2", expire(Ttl::After(2000), ExpireWhen::Any));
+    check("PEXPIRE k 2 NX", expire(Ttl::After(2), ExpireWhen::None));
+    check("EXPIREAT k 2 XX", expire(Ttl::At(2000), ExpireWhen::Some));
+    check("PEXPIREAT k 2 gt", expire(Ttl::At(2), ExpireWhen::Later));
+    check("EXPIRE k 2 LT", expire(Ttl::After(2000), ExpireWhen::Earlier));
+    check("EXPIRE k 2 XX GT", expire(Ttl::After(2000), ExpireWhen::Later));
+    check("EXPIRE k 2 LT XX", expire(Ttl::After(2000), ExpireWhen::SomeEarlier));
+    check("EXPIRE k -1", expire(Ttl::At(0), ExpireWhen::Any));
+    check("EXPIRE k 0", expire(Ttl::At(0), ExpireWhen::Any));
+    let nx = "ERR NX and XX, GT or LT options at the same time are not compatible";
+    check_error("EXPIRE k 2 NX GT", nx);
+    let gt = "ERR GT and LT options at the same time are not compatible";
+    check_error("EXPIRE k 2 GT LT", gt);
+    check_error("EXPIRE k 2 foo", "ERR Unsupported option foo");
+    check_error("EXPIRE k x", "ERR value is not an integer or out of range");
+    check_error("EXPIRE k 9223372036854775807", "ERR invalid expire time in 'expire' command");
+    check_error("PEXPIRE k 9223372036854770000", "ERR invalid expire time in 'pexpire' command");
+}
+
+#[test]
+fn quipu_add_takes_token_or_stream_bounds_expiry_and_ack() {
+    let plain = Add::plain(2);
+    let check = |options: &str, add: Add| {
+        check(&format!("QUIPU.ADD k 2 {options}"), (Action::Add(add), Shape::Added));
+    };
+    check("", plain);
+    check("MIN -5 MAX 9 SATURATE", Add { min: Some(-5), max: Some(9), saturate: true, ..plain });
+    check("ex 3", Add { ttl: Ttl::After(3000), ..plain });
+    check("PX 3 ACK memory", Add { ttl: Ttl::After(3), ..plain });
+    check("PERSIST", Add { ttl: Ttl::Clear, ..plain });
+    with("QUIPU.ADD k 2 TOKEN abc ACK fsync", |request| {
+        let Ok(Command::Op(add)) = command(request) else { panic!("an add") };
+        assert_eq!(add.op.token, Token::Key { key: b"abc", item: 0 });
+        assert_eq!(add.ack, Some(quipu_core::op::Ack::Fsync));
+    });
+    with("QUIPU.ADD k 2 STREAM s 18446744073709551615", |request| {
+        let Ok(Command::Op(add)) = command(request) else { panic!("an add") };
+        assert_eq!(add.op.token, Token::Stream { name: b"s", sequence: u64::MAX });
+    });
+    for options in
+        ["TOKEN", "TOKEN a STREAM s 1", "MIN 1 MIN 1", "EX 1 PERSIST", "ACK never", "STREAM s", "x"]
+    {
+        check_error(&format!("QUIPU.ADD k 2 {options}"), "ERR syntax error");
+    }
+    check_error("QUIPU.ADD k 2 MIN 2 MAX 1", "ERR MIN is above MAX");
+    let quorum = "ERR ACK quorum needs the Kafka log; this node acknowledges memory or fsync";
+    check_error("QUIPU.ADD k 2 ACK quorum", quorum);
+    check_error("QUIPU.ADD k 2 EX 0", "ERR invalid expire time in 'quipu.add' command");
+    check_error("QUIPU.ADD k 2.5", "ERR value is not an integer or out of range");
+}
+
+#[test]
+fn other_quipu_commands_are_read() {
+    check("QUIPU.GET k READ latest", (Action::Get, Shape::Found));
+    check("QUIPU.TAKE k", (Action::Take, Shape::Taken));
+    check("QUIPU.TAKE k TOKEN t", (Action::Take, Shape::Taken));
+    check_ok("QUIPU.STREAM s", "Stream(");
+    check_ok("QUIPU.CHECKPOINT s 7", "Checkpoint { name: [115], sequence: 7 }");
+    check_ok("QUIPU.USE default", "Use(");
+    let cached = "ERR READ cached needs a cluster; this node reads committed or latest";
+    check_error("QUIPU.GET k READ cached", cached);
+    check_error("QUIPU.GET k READ", "ERR syntax error");
+    check_error("QUIPU.TAKE k STREAM s 1", "ERR syntax error");
+    check_error("QUIPU.TAKE k TOKEN", "ERR syntax error");
+}
+
+#[test]
+fn errors_are_in_the_words_of_redis() {
+    check_error("INCR", "ERR wrong number of arguments for 'incr' command");
+    check_error("Incr a b", "ERR wrong number of arguments for 'incr' command");
+    check_error("PING a b", "ERR wrong number of arguments for 'ping' command");
+    check_error("CLIENT ID x", "ERR wrong number of arguments for 'client|id' command");
+    check_error("foo", "ERR unknown command 'foo', with args beginning with: ");
+    check_error("foo a b", "ERR unknown command 'foo', with args beginning with: 'a' 'b' ");
+    check_error("CONFIG SET a b", "ERR unknown subcommand 'SET'. Try CONFIG HELP.");
+    check_error("INCRBY k x", "ERR value is not an integer or out of range");
+    check_error("DECRBY k -9223372036854775808", "ERR decrement would overflow");
+    check_error("GET ''", "ERR a counter name has at least 1 byte");
+    check_error("MGET a ''", "ERR a counter name has at least 1 byte");
+    check_error("SELECT 1", "ERR DB index is out of range");
+    check_error("SELECT x", "ERR value is not an integer or out of range");
+    check_error("HELLO 4", "NOPROTO unsupported protocol version");
+    check_error("HELLO x", "ERR Protocol version is not an integer or out of range");
+    check_error("HELLO 3 foo", "ERR Syntax error in HELLO option 'foo'");
+    check_error("SCAN x", "ERR invalid cursor");
+    check_error("SCAN 0 COUNT 0", "ERR syntax error");
+    check_error("SCAN 0 MATCH", "ERR syntax error");
+    check_error("COMMAND GETKEYS", "ERR wrong number of arguments for 'command|getkeys' command");
+}
+
+#[test]
+fn commands_of_the_connection_are_read() {
+    check_ok("PING", "Ping(None)");
+    check_ok("AUTH secret", "Auth { user: [100");
+    check_ok("HELLO", "Hello(Hello { proto: None, auth: None, name: None })");
+    check_ok("HELLO 3 AUTH u p SETNAME n", "Hello(Hello { proto: Some(Resp3), auth: Some");
+    check_ok("SCAN 7 MATCH a* COUNT 5 TYPE string", "Scan(Scan { cursor: 7");
+    check_ok("CLIENT SETINFO LIB-NAME redis-py", "Client(SetLibName(");
+    check_ok("CLIENT NO-EVICT on", "Client(NoEvict)");
+    check_ok("COMMAND", "Command(All)");
+    check_ok("DEL a b", "Many(ManyCommand { what: Delete");
+}
+
+fn outcome(value: Option<i64>, previous: Option<i64>, verdict: Verdict) -> Outcome {
+    Outcome { verdict, value, previous, applied: 2, expires_at: None, repeat: Repeat::None }
+}
+
+fn reply(result: Result<Outcome, Refusal>) -> Reply {
+    let position = Position { shard: 3, epoch: 2, batch: 9 };
+    Reply { result, position, depends: Dependency::default() }
+}
+
+fn check_reply(shape: Shape, outcome: Outcome, resp2: &str, resp3: &str) {
+    for (proto, expected) in [(Proto::Resp2, resp2), (Proto::Resp3, resp3)] {
+        let mut out = Vec::new();
+        reply::answer(&mut out, proto, shape, &reply(Ok(outcome)), 1000);
+        assert_eq!(out.escape_ascii().to_string(), expected, "{shape:?} {outcome:?}");
+    }
+}
+
+#[test]
+fn outcomes_are_answered_in_the_shape_of_their_command() {
+    let same = |shape, outcome, text| check_reply(shape, outcome, text, text);
+    let done = outcome(Some(5), Some(3), Verdict::Done);
+    let absent = outcome(None, None, Verdict::Unmet);
+    same(Shape::Integer, done, r":5\r\n");
+    same(Shape::Value, done, r"$1\r\n5\r\n");
+    check_reply(Shape::Value, absent, r"$-1\r\n", r"_\r\n");
+    same(Shape::Previous, done, r"$1\r\n3\r\n");
+    same(Shape::Ok, done, r"+OK\r\n");
+    check_reply(Shape::Ok, absent, r"$-1\r\n", r"_\r\n");
+    same(Shape::Flag, done, r":1\r\n");
+    same(Shape::Flag, absent, r":0\r\n");
+    same(Shape::Exists, done, r":1\r\n");
+    same(Shape::Exists, absent, r":0\r\n");
+    same(Shape::Type, done, r"+string\r\n");
+    same(Shape::Type, absent, r"+none\r\n");
+    let expiring = Outcome { expires_at: Some(2499), ..done };
+    same(Shape::TtlSeconds, expiring, r":1\r\n");
+    same(Shape::TtlSeconds, Outcome { expires_at: Some(2500), ..done }, r":2\r\n");
+    same(Shape::TtlMillis, expiring, r":1499\r\n");
+    same(Shape::TtlMillis, done, r":-1\r\n");
+    same(Shape::TtlMillis, absent, r":-2\r\n");
+    let added = r"*4\r\n:5\r\n:2\r\n$5\r\n3:2:9\r\n$4\r\nnone\r\n";
+    same(Shape::Added, done, added);
+    same(Shape::Found, done, r"*2\r\n:5\r\n$5\r\n3:2:9\r\n");
+    let taken = Outcome { repeat: Repeat::Token, ..done };
+    same(Shape::Taken, taken, r"*3\r\n:3\r\n$5\r\n3:2:9\r\n$5\r\ntoken\r\n");
+    let overflow = r"-ERR increment or decrement would overflow\r\n";
+    same(Shape::Integer, outcome(Some(5), Some(5), Verdict::Overflow), overflow);
+}
+
+#[test]
+fn refusals_have_the_words_of_their_table() {
+    let check = |why: Refusal, expected: &str| {
+        let mut out = Vec::new();
+        reply::answer(&mut out, Proto::Resp2, Shape::Integer, &reply(Err(why)), 0);
+        let out = String::from_utf8(out).expect("text");
+        assert!(out.starts_with(expected) && out.ends_with("\r\n"), "{out}");
+        assert_eq!(out.matches('\n').count(), 1);
+    };
+    check(Refusal::Held { sequence: 7 }, "-HELD 7 the stream");
+    check(Refusal::BadSequence, "-ERR stream");
+    check(Refusal::Conflict, "-CONFLICT ");
+    check(Refusal::Expired, "-EXPIRED ");
+    check(Refusal::TokensFull, "-BUSY ");
+    check(Refusal::Busy, "-BUSY ");
+    check(Refusal::NoMemory, "-OOM ");
+    check(Refusal::NoSpace, "-NOSPACE ");
+    check(Refusal::Stopping, "-UNKNOWN ");
+}

@@ -1,0 +1,160 @@
+//! Why bytes are no command; the texts are Redis's own where it has one.
+
+use quipu_core::name::NameError;
+use thiserror::Error;
+
+/// The bytes are not the protocol. The error is answered and the connection closed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+pub enum ProtocolError {
+    /// The number after `*` is none or too big.
+    #[error("Protocol error: invalid multibulk length")]
+    ArrayLength,
+    /// The number after `$` is none, negative or too big.
+    #[error("Protocol error: invalid bulk length")]
+    BulkLength,
+    /// An argument did not begin with `$`.
+    #[error("Protocol error: expected '$', got '{}'", found.escape_ascii())]
+    ExpectedBulk {
+        /// The byte in its place.
+        found: u8,
+    },
+    /// An argument was not followed by CR LF.
+    #[error("Protocol error: expected CR LF after a bulk string")]
+    BulkEnd,
+    /// A line without end.
+    #[error("Protocol error: too big inline request")]
+    InlineTooBig,
+    /// Quotes that do not close, or text right after a closing one.
+    #[error("Protocol error: unbalanced quotes in request")]
+    Quotes,
+    /// All arguments together are too long.
+    #[error("Protocol error: too big request")]
+    FrameTooBig,
+    /// A browser was led to send HTTP here.
+    #[error("Protocol error: this port speaks RESP, not HTTP")]
+    Http,
+}
+
+/// A command that was not understood. It had no effect; the connection goes on.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub enum CommandError {
+    /// No command has this name.
+    #[error("unknown command '{name}', with args beginning with: {args}")]
+    Unknown {
+        /// Its name, shortened.
+        name: Box<str>,
+        /// Its arguments, each in quotes with a space after, shortened.
+        args: Box<str>,
+    },
+    /// The command has no such subcommand.
+    #[error("unknown subcommand '{sub}'. Try {command} HELP.")]
+    UnknownSub {
+        /// The command in upper case.
+        command: &'static str,
+        /// What was asked for, shortened.
+        sub: Box<str>,
+    },
+    /// Too few or too many arguments.
+    #[error("wrong number of arguments for '{name}' command")]
+    Arity {
+        /// The command, in lower case, with `|subcommand` where there is one.
+        name: &'static str,
+    },
+    /// Options that do not exist or do not go together.
+    #[error("syntax error")]
+    Syntax,
+    /// An argument that must be a number is none.
+    #[error("value is not an integer or out of range")]
+    NotInteger,
+    /// A value to store that is no number.
+    #[error("value is not an integer or out of range (a counter holds a 64-bit integer)")]
+    NotCounter,
+    /// The least number cannot be negated.
+    #[error("decrement would overflow")]
+    DecrementOverflow,
+    /// An expiry that is not in the future or too far in it.
+    #[error("invalid expire time in '{name}' command")]
+    InvalidExpire {
+        /// The command, in lower case.
+        name: &'static str,
+    },
+    /// EXPIRE with conditions that exclude each other.
+    #[error("NX and XX, GT or LT options at the same time are not compatible")]
+    ExpireNx,
+    /// EXPIRE with conditions that exclude each other.
+    #[error("GT and LT options at the same time are not compatible")]
+    ExpireGtLt,
+    /// EXPIRE with a word it does not know.
+    #[error("Unsupported option {option}")]
+    ExpireOption {
+        /// The word, shortened.
+        option: Box<str>,
+    },
+    /// A name that is none.
+    #[error(transparent)]
+    Name(#[from] NameError),
+    /// A SCAN cursor that no SCAN gave.
+    #[error("invalid cursor")]
+    Cursor,
+    /// A pattern that is too long to match in bounded time.
+    #[error("a pattern has at most {max} bytes, this one has {bytes}", max = crate::limits::PATTERN_BYTES_MAX)]
+    PatternTooLong {
+        /// Its length.
+        bytes: usize,
+    },
+    /// A database other than 0.
+    #[error("DB index is out of range")]
+    DbIndex,
+    /// A protocol version that is no number.
+    #[error("Protocol version is not an integer or out of range")]
+    HelloNotInteger,
+    /// A protocol version other than 2 and 3.
+    #[error("unsupported protocol version")]
+    HelloVersion,
+    /// HELLO with a word it does not know.
+    #[error("Syntax error in HELLO option '{option}'")]
+    HelloOption {
+        /// The word, shortened.
+        option: Box<str>,
+    },
+    /// A connection name with spaces, line ends or special characters.
+    #[error("Client names cannot contain spaces, newlines or special characters.")]
+    ClientName,
+    /// CLIENT SETINFO of an attribute that it does not know.
+    #[error("Unrecognized option '{option}'")]
+    ClientInfo {
+        /// The attribute, shortened.
+        option: Box<str>,
+    },
+    /// COMMAND GETKEYS of a command without keys.
+    #[error("The command has no key arguments")]
+    NoKeys,
+    /// COMMAND GETKEYS of a command that does not exist or with another number of arguments.
+    #[error("Invalid command specified, or wrong number of arguments")]
+    GetKeys,
+    /// A lower bound above the upper one.
+    #[error("MIN is above MAX")]
+    Bounds,
+    /// A durability that only another log can give.
+    #[error("ACK quorum needs the Kafka log; this node acknowledges memory or fsync")]
+    AckQuorum,
+    /// A read that only a cluster can give.
+    #[error("READ cached needs a cluster; this node reads committed or latest")]
+    ReadCached,
+}
+
+impl CommandError {
+    /// The first word of the error reply.
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::HelloVersion => "NOPROTO",
+            _ => "ERR",
+        }
+    }
+
+    /// Whether it makes a group fail as a whole when it is met while the group is queued: Redis
+    /// looks at name and number of arguments then, and at the rest during EXEC.
+    pub fn spoils_group(&self) -> bool {
+        matches!(self, Self::Unknown { .. } | Self::UnknownSub { .. } | Self::Arity { .. })
+    }
+}

@@ -1,0 +1,47 @@
+//! The subcommands, one file each. A new one is a module, a variant and an arm.
+
+mod add;
+mod config;
+mod docs;
+mod get;
+mod ingest;
+mod ingest_progress;
+mod scan;
+mod serve;
+mod take;
+mod target;
+
+use std::process::ExitCode;
+
+/// What to do. Each variant's help is that of its arguments.
+#[derive(Debug, clap::Subcommand)]
+pub(crate) enum Command {
+    Serve(serve::ServeArgs),
+    Config(config::ConfigArgs),
+    Ingest(ingest::IngestArgs),
+    Add(add::AddArgs),
+    Get(get::GetArgs),
+    Take(take::TakeArgs),
+    Scan(scan::ScanArgs),
+    #[command(hide = true)]
+    Docs(docs::DocsArgs),
+}
+
+impl Command {
+    /// Runs the command to its end and returns the code to exit with.
+    ///
+    /// # Errors
+    /// If it did not do what was asked; the message is for the user.
+    pub(crate) fn run(self) -> anyhow::Result<ExitCode> {
+        match self {
+            Self::Serve(args) => serve::run(&args),
+            Self::Config(args) => config::run(&args),
+            Self::Ingest(args) => ingest::run(&args),
+            Self::Add(args) => add::run(args),
+            Self::Get(args) => get::run(args),
+            Self::Take(args) => take::run(args),
+            Self::Scan(args) => scan::run(args),
+            Self::Docs(args) => docs::run(&args),
+        }
+    }
+}

@@ -1,0 +1,193 @@
+//! `quipu ingest`: the lines of a file, counted exactly once.
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::time::{Duration, Instant};
+
+use anyhow::Context;
+use clap::Args;
+use quipu_client::ingest::{Event, IngestError, Job, Options, ingest};
+use quipu_client::input::Input;
+use quipu_client::matcher::Matcher;
+use quipu_client::source::Source;
+use quipu_client::summary::Summary;
+use quipu_client::template::Template;
+use serde_json::json;
+
+use super::ingest_progress::Progress;
+use super::target::{REFUSED, Target, USAGE, fail, say, warn};
+
+/// Count the lines of a file, each exactly once
+///
+/// Every line that the pattern matches adds one to the counter that each template names. The
+/// node keeps one stream per file and template, whose sequence is the number of the line: run
+/// again, after a crash of either side or over a file that has grown, only new lines are
+/// counted. A file is known by its inode and its first line. The last line counts even if it is
+/// not terminated.
+#[derive(Debug, Args)]
+pub(crate) struct IngestArgs {
+    /// The file, or `-` for standard input
+    file: PathBuf,
+    /// Regular expression with named groups: (?<ext>[a-z]+)$
+    #[arg(long = "match", value_name = "REGEX")]
+    pattern: String,
+    /// Counter to add to, with groups in braces: 'files/{ext}'; several are counted at once
+    #[arg(long = "count", value_name = "TEMPLATE", required = true)]
+    templates: Vec<String>,
+    /// What standard input is known by
+    #[arg(long, value_name = "NAME")]
+    source: Option<String>,
+    /// Most increments in flight
+    #[arg(long, value_name = "N", default_value_t = 8192, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    window: u32,
+    /// Lines between two checkpoints
+    #[arg(long, value_name = "LINES", default_value_t = 20_000, value_parser = clap::value_parser!(u64).range(1..))]
+    checkpoint_every: u64,
+    /// Print `acked LINE` on standard error whenever so many more lines were answered
+    #[arg(long, value_name = "LINES", value_parser = clap::value_parser!(u64).range(1..))]
+    report_every: Option<u64>,
+    /// Give up after so many seconds without progress
+    #[arg(long, value_name = "SECONDS", default_value_t = 60)]
+    give_up: u64,
+    #[command(flatten)]
+    target: Target,
+}
+
+/// Counts, showing how far it is, and prints a summary.
+pub(crate) fn run(args: &IngestArgs) -> anyhow::Result<ExitCode> {
+    let job = match job(args) {
+        Ok(job) => job,
+        Err(error) => return fail(USAGE, format_args!("{error:#}")),
+    };
+    let size = match &job.input {
+        Input::File(file) => Some(file.size()?),
+        Input::Pipe(..) => None,
+    };
+    let mut progress = Progress::new(size, args.report_every);
+    let begun = Instant::now();
+    let done = ingest(job, &mut |event| show(&mut progress, &event));
+    progress.finish();
+    let elapsed = begun.elapsed();
+    match done {
+        Ok(summary) => {
+            let text = if args.target.json { as_json } else { as_text };
+            say(text(&summary, elapsed))?;
+            Ok(ExitCode::SUCCESS)
+        }
+        Err(error) => fail(REFUSED, explain(&error)),
+    }
+}
+
+/// Makes the job of the arguments; every fault here is one of usage.
+fn job(args: &IngestArgs) -> anyhow::Result<Job> {
+    let parsed = args.templates.iter().map(|text| Template::parse(text));
+    let templates = parsed.collect::<Result<Vec<_>, _>>()?;
+    let distinct: std::collections::BTreeSet<_> = args.templates.iter().collect();
+    anyhow::ensure!(distinct.len() == templates.len(), "a template is given twice");
+    let matcher = Matcher::new(&args.pattern, &templates)?;
+    Ok(Job {
+        node: args.target.node.clone(),
+        input: input(&args.file, args.source.as_deref())?,
+        matcher,
+        options: Options {
+            window: (args.window as usize).max(templates.len()),
+            checkpoint_every: args.checkpoint_every,
+            timeout: args.target.timeout(),
+            give_up: Duration::from_secs(args.give_up),
+        },
+        templates,
+    })
+}
+
+fn input(file: &Path, source: Option<&str>) -> anyhow::Result<Input> {
+    match (file == Path::new("-"), source) {
+        (true, Some(name)) => Ok(Input::Pipe(std::io::stdin(), Source::named(name)?)),
+        (true, None) => anyhow::bail!(
+            "standard input needs --source NAME: the same name for the same lines, so that a \
+             second run counts only what is new"
+        ),
+        (false, Some(_)) => anyhow::bail!(
+            "--source is for standard input; a file is known by its inode and first line"
+        ),
+        (false, None) => Input::open(file).context("no such input"),
+    }
+}
+
+fn show(progress: &mut Progress, event: &Event<'_>) {
+    match event {
+        Event::Started { after, offset } => progress.start(*after, *offset),
+        Event::Progress { answered, offset, summary } => {
+            progress.move_to(*answered, *offset, summary);
+        }
+        Event::Replaced(replaced) => progress.note(&format!(
+            "another source: line {} was counted under this inode and first line, the file has \
+             {} lines now; counting it from its start",
+            replaced.counted, replaced.lines
+        )),
+        Event::Waiting(refusal) => progress.note(&format!("waiting: {}", refusal.text)),
+        Event::Lost(cause) => progress.note(&format!("lost: {cause}; connecting again")),
+        Event::Resumed(after) => progress.note(&format!("resumed after line {after}")),
+    }
+}
+
+fn explain(error: &IngestError) -> String {
+    format!("{error}\nwhat was answered is counted; run the same command again to go on")
+}
+
+fn as_json(summary: &Summary, elapsed: Duration) -> String {
+    let examples: Vec<_> = summary
+        .examples
+        .iter()
+        .map(|example| json!({ "line": example.line, "why": example.why }))
+        .collect();
+    json!({
+        "resumed_from": summary.resumed_from,
+        "lines": summary.lines,
+        "bytes": summary.bytes,
+        "matched": summary.matched,
+        "unmatched": summary.unmatched,
+        "added": summary.added,
+        "repeated": summary.repeated,
+        "names_refused": summary.names_refused,
+        "node_refused": summary.node_refused,
+        "retries": summary.retries,
+        "reconnects": summary.reconnects,
+        "seconds": elapsed.as_secs_f64(),
+        "lines_per_second": summary.lines_per_second(elapsed),
+        "refused": examples,
+    })
+    .to_string()
+}
+
+fn as_text(summary: &Summary, elapsed: Duration) -> String {
+    let rate = summary.lines_per_second(elapsed);
+    let mut lines = vec![
+        format!(
+            "lines         {} in {:.2} s, {rate:.0} per second",
+            summary.lines,
+            elapsed.as_secs_f64()
+        ),
+        format!("resumed from  line {}", summary.resumed_from),
+        format!("matched       {}", summary.matched),
+        format!("unmatched     {}", summary.unmatched),
+        format!("added         {}", summary.added),
+        format!("repeated      {}", summary.repeated),
+        format!(
+            "refused       {} names, {} by the node",
+            summary.names_refused, summary.node_refused
+        ),
+    ];
+    let Summary { reconnects, retries, .. } = summary;
+    if reconnects + retries > 0 {
+        lines.push(format!("again         {reconnects} reconnects, {retries} waits"));
+    }
+    let examples = summary.examples.iter();
+    lines.extend(examples.map(|example| format!("  line {}: {}", example.line, example.why)));
+    lines.join("\n")
+}
+
+/// Prints `line` where the progress is shown.
+pub(super) fn tell(line: &str) {
+    // Nobody can be told that standard error is gone.
+    warn(line).unwrap_or_default();
+}

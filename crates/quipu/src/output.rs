@@ -1,0 +1,53 @@
+//! How results leave: plain tables and lines on standard output, complaints on standard error.
+
+use std::io::{self, Write as _};
+
+/// Writes a text to standard output. A reader that has gone away, as in `quipu config | head`, is
+/// no error.
+///
+/// # Errors
+/// If standard output cannot be written for another reason.
+pub(crate) fn print(text: &str) -> io::Result<()> {
+    let mut out = io::stdout().lock();
+    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        result => result,
+    }
+}
+
+/// Writes an error and its causes as one line to standard error.
+pub(crate) fn complain(error: &anyhow::Error) {
+    // Nowhere is left to say that standard error is closed; the exit code still tells.
+    drop(writeln!(io::stderr(), "error: {error:#}"));
+}
+
+/// Returns rows under a head, columns two spaces apart, without blanks at line ends.
+pub(crate) fn table<const COLUMNS: usize>(
+    head: [&str; COLUMNS],
+    rows: &[[String; COLUMNS]],
+) -> String {
+    let head = head.map(str::to_owned);
+    let all = || std::iter::once(&head).chain(rows);
+    let mut widths = [0; COLUMNS];
+    for row in all() {
+        for (width, cell) in widths.iter_mut().zip(row) {
+            *width = cell.chars().count().max(*width);
+        }
+    }
+    let line = |row: &[String; COLUMNS]| {
+        let cells = row.iter().zip(widths).map(|(cell, width)| format!("{cell:<width$}  "));
+        format!("{}\n", cells.collect::<String>().trim_end())
+    };
+    all().map(line).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::table;
+
+    #[test]
+    fn columns_are_as_wide_as_their_widest_cell() {
+        let rows = [["a", "b"], ["long", ""]].map(|row| row.map(str::to_owned));
+        assert_eq!(table(["k", "value"], &rows), "k     value\na     b\nlong\n");
+    }
+}

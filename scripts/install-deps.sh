@@ -1,0 +1,90 @@
+#!/usr/bin/env bash
+# Brings what the tests and the bench drive: the real redis-server, redis-cli, redis-benchmark,
+# curl, promtool, strace, redis-py, and a C linker. Installs where it may (root and apt), says
+# plainly what is missing where it may not. Never fails: a test that lacks its tool says so.
+#
+# Sourced by other scripts, it leaves `missing`, words for what could not be had.
+
+missing=""
+
+# command:package; Debian 12 ships promtool in the package prometheus.
+wanted="redis-server:redis-server redis-cli:redis-tools redis-benchmark:redis-tools curl:curl
+promtool:prometheus strace:strace make:make cc:gcc
+python3:python3 awk:gawk"
+
+has() { command -v "$1" >/dev/null 2>&1; }
+
+packages_lacking() {
+  local pair
+  for pair in $wanted; do
+    has "${pair%%:*}" || echo "${pair##*:}"
+  done
+  # gcc only recommends the headers, and recommended packages are not installed.
+  [ -e /usr/include/stdio.h ] || echo libc6-dev
+  # The interpreter without its venv module is common on Debian.
+  if ! has python3 || ! python3 -c 'import ensurepip' 2>/dev/null; then
+    echo python3-venv
+  fi
+}
+
+install_packages() {
+  local packages
+  packages=$(packages_lacking | sort -u | tr '\n' ' ')
+  [ -n "${packages// /}" ] || return 0
+  if [ "$(id -u)" -ne 0 ] || ! has apt-get; then
+    echo "may not install packages here (needs root and apt-get): $packages"
+    return 0
+  fi
+  echo "installing: $packages"
+  # shellcheck disable=SC2086 # the list is words on purpose
+  (without_daemons && apt_install $packages) ||
+    (without_daemons && apt-get -qq update && apt_install $packages) ||
+    echo "apt-get could not install all of: $packages"
+}
+
+# Packages must not start their daemons: the tests start their own on free ports. In a subshell, so
+# that the policy goes when it ends.
+without_daemons() {
+  local policy=/usr/sbin/policy-rc.d
+  export DEBIAN_FRONTEND=noninteractive
+  [ -e "$policy" ] && return 0
+  trap "rm -f $policy" EXIT
+  printf '#!/bin/sh\nexit 101\n' >"$policy" && chmod +x "$policy"
+}
+
+apt_install() {
+  apt-get -qq install -y --no-install-recommends -o Dpkg::Use-Pty=0 "$@" >/dev/null
+}
+
+# redis-py lives in an environment of its own beside the build, where the test of it looks; the
+# version is the one that crates/quipu/tests/it/clients.rs names.
+redis_py_folder="${CARGO_TARGET_DIR:-target}/redis-py"
+
+has_redis_py() { "$redis_py_folder/bin/python" -c 'import redis' 2>/dev/null; }
+
+install_redis_py() {
+  if has_redis_py || ! has python3; then return 0; fi
+  echo "installing redis-py into $redis_py_folder"
+  mkdir -p "$redis_py_folder"
+  python3 -m venv --clear "$redis_py_folder" >/dev/null 2>&1 &&
+    "$redis_py_folder/bin/pip" install --quiet --disable-pip-version-check 'redis==5.2.1' ||
+    echo "redis-py could not be installed"
+}
+
+name_what_is_missing() {
+  local pair
+  for pair in $wanted; do
+    has "${pair%%:*}" || missing="$missing ${pair%%:*}"
+  done
+  has_redis_py || missing="$missing redis-py"
+  if ! has cargo && [ -x "$HOME/.cargo/bin/cargo" ]; then
+    export PATH="$HOME/.cargo/bin:$PATH"
+  fi
+  has cargo || missing="$missing cargo(a-Rust-toolchain-of-1.90-or-later)"
+  missing="${missing# }"
+  if [ -n "$missing" ]; then echo "missing: $missing"; fi
+}
+
+install_packages
+install_redis_py
+name_what_is_missing
