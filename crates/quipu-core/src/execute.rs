@@ -22,6 +22,8 @@ pub struct Context {
     pub no_room: Option<Refusal>,
     /// Whether no new counter is admitted.
     pub memory_full: bool,
+    /// Whether no new token is admitted.
+    pub tokens_full: bool,
 }
 
 /// One operation at the moment of its decision.
@@ -35,7 +37,6 @@ struct Asked<'o> {
 
 /// An outcome and the newest batch that it speaks of (0: from before this start).
 type Performed = (Outcome, u64);
-
 impl Shard {
     /// Decides one operation and puts its effect into the open batch. `hash` is that of the name
     /// under the store's seed. Cost: one look-up; a token adds one of its own.
@@ -45,22 +46,48 @@ impl Shard {
         let asked = Asked { cx: *cx, time_ms, hash, op: *op };
         let performed = match op.token {
             Token::None => self.perform(&asked),
-            Token::Key { key, item } => self.perform_keyed(&asked, key, item),
+            Token::Key { key, item } => return self.execute_keyed(&asked, key, item),
             Token::Stream { name, sequence } => self.perform_streamed(&asked, name, sequence),
         };
-        match performed {
-            Ok((outcome, touched)) => self.reply(Ok(outcome), touched),
-            Err(refusal) => self.reply(Err(refusal), 0),
-        }
+        self.reply(performed)
     }
 
     #[inline]
-    fn reply(&self, result: Result<Outcome, Refusal>, touched: u64) -> Reply {
+    fn reply(&self, performed: Result<Performed, Refusal>) -> Reply {
+        let (result, touched) = match performed {
+            Ok((outcome, touched)) => (Ok(outcome), touched),
+            Err(refusal) => (Err(refusal), 0),
+        };
         let batch = touched.max(self.recovered);
         Reply {
             result,
             position: Position { shard: self.id, epoch: self.epoch, batch },
             depends: Dependency { shard: self.id, batch: touched },
+        }
+    }
+
+    /// A repeat gets the original's outcome and place; another operation under the same token is
+    /// a conflict, which depends on the record that it speaks of.
+    fn execute_keyed(&mut self, asked: &Asked<'_>, key: &[u8], item: u32) -> Reply {
+        if key.is_empty() || key.len() > TOKEN_BYTES_MAX {
+            return self.reply(Err(Refusal::BadToken { bytes: key.len() }));
+        }
+        let scope = scope_key(self.seed, asked.op.name, key, item);
+        let fingerprint = asked.op.action.fingerprint();
+        let known = self.tokens.find(scope, asked.time_ms).copied();
+        let Some(known) = known.filter(|_| !canary::is(Bug::NoDedup)) else {
+            let performed = self.perform_keyed(asked, (key, item), (scope, fingerprint));
+            return self.reply(performed);
+        };
+        let (epoch, batch) = (known.epoch, known.batch);
+        let undurable = if epoch == self.epoch { batch } else { 0 };
+        Reply {
+            result: match known.fingerprint == fingerprint {
+                true => Ok(known.outcome()),
+                false => Err(Refusal::Conflict),
+            },
+            position: Position { shard: self.id, epoch, batch },
+            depends: Dependency { shard: self.id, batch: undurable },
         }
     }
 
@@ -142,31 +169,17 @@ impl Shard {
     fn perform_keyed(
         &mut self,
         asked: &Asked<'_>,
-        key: &[u8],
-        item: u32,
+        (key, item): (&[u8], u32),
+        (scope, fingerprint): (u128, u128),
     ) -> Result<Performed, Refusal> {
         let Asked { cx, time_ms, op, .. } = asked;
         let time_ms = *time_ms;
-        if key.is_empty() || key.len() > TOKEN_BYTES_MAX {
-            return Err(Refusal::BadToken { bytes: key.len() });
-        }
-        let scope = scope_key(self.seed, op.name, key, item);
-        let fingerprint = op.action.fingerprint();
-        if let Some(known) = self.tokens.find(scope, time_ms)
-            && !canary::is(Bug::NoDedup)
-        {
-            if known.fingerprint != fingerprint {
-                return Err(Refusal::Conflict);
-            }
-            let in_this_life = known.epoch == self.epoch;
-            return Ok((known.outcome(), if in_this_life { known.batch } else { 0 }));
-        }
         let deadline_ms = deadline(key, time_ms, self.window_ms)?;
         if let Some(refusal) = cx.no_room {
             return Err(refusal);
         }
         self.tokens.sweep(time_ms, SWEEP_STEPS);
-        if self.tokens.len() >= self.limits.tokens_max {
+        if cx.tokens_full {
             return Err(Refusal::TokensFull);
         }
         let (outcome, _) = self.perform(asked)?;
@@ -266,6 +279,21 @@ impl Shard {
             self.write_effect(hash, &name, &deletion, time_ms);
         }
         steps
+    }
+
+    /// Forgets up to `steps` tokens that are past their deadline.
+    pub fn sweep(&mut self, now_ms: u64, steps: usize) {
+        let time_ms = self.decision_time(now_ms);
+        self.tokens.sweep(time_ms, steps);
+    }
+
+    /// Holds a stream: `sequence` was refused before it came here.
+    pub fn hold_stream(&mut self, name: &[u8], sequence: u64) {
+        let known = self.streams.get(name).is_some();
+        let well_formed = check_stream(name, sequence).is_ok();
+        if well_formed && (known || self.streams.len() < self.limits.streams_max) {
+            self.streams.hold(name, sequence);
+        }
     }
 
     /// Visits counters in scan order from `from`, about `count` of them, and returns where to go

@@ -73,6 +73,29 @@ pub struct Abort {
     pub reply: Reply,
 }
 
+/// What a node is by its making.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Nature {
+    /// Whether the log writes one cut of several shards as one.
+    pub groups: bool,
+    /// Most tokens remembered at once, over all shards.
+    pub tokens_max: u64,
+}
+
+/// Sizes of a shard before something is done to it.
+#[derive(Debug, Clone, Copy)]
+struct Before {
+    open_bytes: u64,
+    tokens: usize,
+}
+
+impl Before {
+    #[inline]
+    fn of(shard: &Shard) -> Self {
+        Self { open_bytes: shard.open_bytes(), tokens: shard.tokens() }
+    }
+}
+
 /// The shards of a node.
 #[derive(Debug)]
 pub struct Node<C> {
@@ -81,6 +104,8 @@ pub struct Node<C> {
     /// One bit for each shard whose open batch is not empty.
     dirty: Box<[AtomicU64]>,
     durable: Box<[AtomicU64]>,
+    tokens: AtomicU64,
+    tokens_max: u64,
     open_bytes: AtomicU64,
     room_bytes: AtomicU64,
     no_space: AtomicBool,
@@ -91,18 +116,21 @@ pub struct Node<C> {
 }
 
 impl<C: Cells> Node<C> {
-    /// A node over shards that are recovered and durable. `groups` says whether the log can write
-    /// several shards as one.
-    pub fn new(cells: C, seed: u64, groups: bool) -> Self {
+    /// A node over shards that are recovered and durable.
+    pub fn new(cells: C, seed: u64, nature: Nature) -> Self {
         let count = cells.count();
+        let Nature { groups, tokens_max } = nature;
         assert!(count.is_power_of_two(), "shards are chosen by bits of the hash");
         let durable = (0..count).map(|id| AtomicU64::new(cells.shard(id).sealed())).collect();
         let words = usize::from(count).div_ceil(64);
+        let tokens = (0..count).map(|id| cells.shard(id).tokens() as u64).sum();
         Self {
             cells,
             seed,
             dirty: (0..words).map(|_| AtomicU64::new(0)).collect(),
             durable,
+            tokens: AtomicU64::new(tokens),
+            tokens_max,
             open_bytes: AtomicU64::new(0),
             room_bytes: AtomicU64::new(0),
             no_space: AtomicBool::new(false),
@@ -139,6 +167,7 @@ impl<C: Cells> Node<C> {
             now_ms,
             no_room: self.no_room(ops),
             memory_full: self.memory_full.load(Ordering::Relaxed),
+            tokens_full: self.tokens.load(Ordering::Relaxed) >= self.tokens_max,
         }
     }
 
@@ -164,7 +193,7 @@ impl<C: Cells> Node<C> {
         let (hash, id) = self.route(op.name.as_bytes());
         let cx = self.context(now_ms, 1);
         let mut shard = self.cells.shard(id);
-        let before = shard.open_bytes();
+        let before = Before::of(&shard);
         let reply = shard.execute(&cx, hash, op);
         self.note_growth(&shard, before);
         reply
@@ -173,17 +202,27 @@ impl<C: Cells> Node<C> {
     /// Books what an operation added to an open batch. The shard is still held, so that no cut can
     /// pass between the batch and its books.
     #[inline]
-    fn note_growth(&self, shard: &Shard, before: u64) {
+    fn note_growth(&self, shard: &Shard, before: Before) {
+        self.note_tokens(shard, before);
         let after = shard.open_bytes();
-        if after == before {
+        if after == before.open_bytes {
             return;
         }
-        self.open_bytes.fetch_add(after.wrapping_sub(before), Ordering::Relaxed);
-        if before == 0 {
+        self.open_bytes.fetch_add(after.wrapping_sub(before.open_bytes), Ordering::Relaxed);
+        if before.open_bytes == 0 {
             let id = usize::from(shard.id());
             if let Some(word) = self.dirty.get(id / 64) {
                 word.fetch_or(1 << (id % 64), Ordering::Release);
             }
+        }
+    }
+
+    #[inline]
+    fn note_tokens(&self, shard: &Shard, before: Before) {
+        let after = shard.tokens();
+        if after != before.tokens {
+            let grown = (after as u64).wrapping_sub(before.tokens as u64);
+            self.tokens.fetch_add(grown, Ordering::Relaxed);
         }
     }
 
@@ -284,7 +323,7 @@ impl<C: Cells> Node<C> {
     fn reaped(&self, now_ms: u64, id: u16, depends: &mut Vec<Dependency>) -> C::Guard<'_> {
         let cx = self.context(now_ms, REAP_STEPS as u64);
         let mut shard = self.cells.shard(id);
-        let before = shard.open_bytes();
+        let before = Before::of(&shard);
         shard.reap(&cx, REAP_STEPS);
         self.note_growth(&shard, before);
         let depended = Dependency { shard: id, batch: shard.newest() };
@@ -294,14 +333,26 @@ impl<C: Cells> Node<C> {
         shard
     }
 
-    /// Deletes up to `steps` expired counters of one shard; returns how many.
+    /// Deletes up to `steps` expired counters of one shard and forgets as many tokens past their
+    /// deadline; returns how many counters.
     pub fn reap(&self, now_ms: u64, id: u16, steps: usize) -> usize {
         let cx = self.context(now_ms, steps as u64);
         let mut shard = self.cells.shard(id);
-        let before = shard.open_bytes();
+        let before = Before::of(&shard);
         let reaped = shard.reap(&cx, steps);
+        shard.sweep(now_ms, steps);
         self.note_growth(&shard, before);
         reaped
+    }
+
+    /// Holds a stream on the shard of a counter: `sequence` was refused at another layer.
+    pub fn hold_stream(&self, counter: &str, stream: &[u8], sequence: u64) {
+        self.cells.shard(self.shard_of(counter.as_bytes())).hold_stream(stream, sequence);
+    }
+
+    /// How many tokens are remembered.
+    pub fn tokens(&self) -> u64 {
+        self.tokens.load(Ordering::Relaxed)
     }
 
     /// What is known of a stream, over all shards.
@@ -331,7 +382,7 @@ impl<C: Cells> Node<C> {
     ) -> Result<Dependency, Refusal> {
         let cx = self.context(now_ms, 1);
         let mut shard = self.cells.shard(self.shard_of(name));
-        let before = shard.open_bytes();
+        let before = Before::of(&shard);
         let stored = shard.checkpoint(&cx, name, sequence);
         self.note_growth(&shard, before);
         stored
@@ -458,7 +509,7 @@ impl<C: Cells> Group<'_, C> {
         let Some((_, shard)) = at.ok().and_then(|at| self.shards.get_mut(at)) else {
             unreachable!("a group holds the shards of all its counters");
         };
-        let before = shard.open_bytes();
+        let before = Before::of(shard);
         let reply = shard.execute(&self.cx, hash, op);
         self.node.note_growth(shard, before);
         reply
@@ -474,10 +525,11 @@ impl<C: Cells> Group<'_, C> {
 
     fn abort(&mut self) {
         for (_, shard) in &mut self.shards {
-            let before = shard.open_bytes();
+            let before = Before::of(shard);
             shard.abort_group();
-            let shrunk = before - shard.open_bytes();
+            let shrunk = before.open_bytes - shard.open_bytes();
             self.node.open_bytes.fetch_sub(shrunk, Ordering::Relaxed);
+            self.node.note_tokens(shard, before);
         }
     }
 }

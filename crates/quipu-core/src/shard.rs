@@ -20,8 +20,6 @@ use crate::token::Tokens;
 /// Bounds of one shard.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ShardLimits {
-    /// Most tokens remembered at once.
-    pub tokens_max: usize,
     /// Most streams.
     pub streams_max: usize,
 }

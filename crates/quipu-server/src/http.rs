@@ -14,7 +14,6 @@ pub mod api;
 mod body;
 mod connection;
 mod counter;
-mod hub;
 pub mod limits;
 mod link;
 mod listing;

@@ -11,7 +11,7 @@ use parking_lot::{Mutex, MutexGuard};
 use quipu_core::canary::{self, Bug};
 use quipu_core::node::Node;
 use quipu_core::outcome::Dependency;
-use quipu_log::log::{Cut, Log};
+use quipu_log::log::{Cut, Log, LogError};
 use quipu_metrics::name::{Counter, Gauge, Timing};
 use quipu_metrics::registry::Registry;
 use quipu_metrics::settings::{CommitStrategy, Settings};
@@ -31,9 +31,9 @@ const FRAME_OVERHEAD_BYTES: u64 = 64 * 1024 + 256;
 /// times. Guess.
 const SYNC_MEAN_SHIFT: u32 = 3;
 
-/// The log failed; whether what was in flight is durable is unknown.
+/// The log has failed while something waited for it: whether that is durable is unknown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("the log failed; the operation may have been counted; retry with the same token")]
+#[error("the log has failed")]
 pub struct LogFailed;
 
 /// What all threads share.
@@ -187,7 +187,7 @@ impl Hub {
             flushed
         });
         if let Err(error) = written {
-            return Err(self.fail(commit, &error.to_string()));
+            return Err(self.fail(commit, &error));
         }
         self.note_commit(commit, watch.elapsed());
         Ok(Committed::Wrote)
@@ -223,9 +223,9 @@ impl Hub {
         }
     }
 
-    fn fail(&self, commit: &mut Commit, reason: &str) -> LogFailed {
+    fn fail(&self, commit: &mut Commit, error: &LogError) -> LogFailed {
         self.registry.add(Counter::SyncFailures, 1);
-        commit.failure = Some(reason.to_owned());
+        commit.failure = Some(with_causes(error));
         self.failed.store(true, Ordering::Release);
         self.node.stop();
         self.stop();
@@ -260,6 +260,18 @@ impl Hub {
         self.stopping.load(Ordering::Acquire)
     }
 
+    /// Resolves when the node is to stop.
+    pub async fn stopped(&self) {
+        loop {
+            let mut committed = std::pin::pin!(self.committed.notified());
+            committed.as_mut().enable();
+            if self.is_stopping() {
+                return;
+            }
+            committed.await;
+        }
+    }
+
     /// Says whether the disk has no room for the next segment.
     pub fn set_no_space(&self, no_space: bool) {
         self.no_space.store(no_space, Ordering::Relaxed);
@@ -274,7 +286,7 @@ impl Hub {
             return;
         }
         if let Err(error) = commit.log.mark() {
-            let _stopped = self.fail(&mut commit, &error.to_string());
+            let _stopped = self.fail(&mut commit, &error);
         }
     }
 
@@ -330,4 +342,16 @@ impl Hub {
         let deviation_ns = self.clock.deviation_ms() as i64 * 1_000_000;
         self.registry.set(Gauge::TimeDeviation, deviation_ns);
     }
+}
+
+/// An error and its causes as one sentence.
+fn with_causes(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text.push_str(": ");
+        text.push_str(&error.to_string());
+        cause = error.source();
+    }
+    text
 }

@@ -7,13 +7,13 @@ use std::time::Duration;
 
 use parking_lot::Mutex;
 use quipu_core::clock::ClockDoubt;
-use quipu_core::node::Node;
+use quipu_core::node::{Nature, Node};
 use quipu_core::shard::{Shard, ShardLimits};
 use quipu_log::log::local::WalLog;
 use quipu_log::log::{Cut, Log, LogError};
 use quipu_log::storage::os::{NetworkFileSystem, OpenError, Os};
 use quipu_log::wal::{Options, Preparer, RecoverError, Recovered, identify, recover};
-use quipu_metrics::name::{Counter, Gauge};
+use quipu_metrics::name::Gauge;
 use quipu_metrics::settings::Settings;
 
 use crate::cells::SharedShards;
@@ -24,7 +24,7 @@ use crate::resp::peers::Peers;
 use crate::resp::worker::Worker;
 use crate::threads::Threads;
 use crate::waker::Waker;
-use crate::{machine, upkeep};
+use crate::{gateway, machine, upkeep};
 
 /// Why a node did not start.
 #[derive(Debug, thiserror::Error)]
@@ -152,8 +152,8 @@ pub fn start(settings: Settings) -> Result<Running, StartError> {
     let workers = workers(&settings);
     let wakers = (0..workers).map(|_| Waker::new()).collect::<Result<Vec<_>, _>>()?;
     let counters = store.shards.iter().map(Shard::counters).sum();
-    let groups = store.log.groups();
-    let node = Node::new(SharedShards::new(store.shards), store.seed, groups);
+    let nature = Nature { groups: store.log.groups(), tokens_max: settings.tokens.max as u64 };
+    let node = Node::new(SharedShards::new(store.shards), store.seed, nature);
     let hub = Hub::new(node, Box::new(store.log), store.clock, settings, wakers);
     let hub = Arc::new(hub);
     hub.seed_sync_mean(sync_time);
@@ -227,10 +227,7 @@ fn open(settings: &Settings) -> Result<Store, StartError> {
     // that recovery draws.
     let seed = identify(&storage)?.unwrap_or(new_seed);
     let count = settings.shards as usize;
-    let limits = ShardLimits {
-        tokens_max: settings.tokens.max.div_ceil(count),
-        streams_max: settings.tokens.streams_max,
-    };
+    let limits = ShardLimits { streams_max: settings.tokens.streams_max };
     let mut recovering = Recovering::new(seed, limits);
     let Recovered { wal, preparer, report } =
         recover(&storage, options(settings, new_seed), 1, |_, payload| recovering.fold(payload))?;
@@ -324,7 +321,10 @@ fn start_surfaces(
         let worker = Worker::new(hub, peers, index, Arc::clone(&resp))?;
         threads.start(&format!("worker-{index}"), move || worker.run())?;
     }
-    drop((listeners.http, listeners.admin));
-    hub.registry.add(Counter::Folds, 0);
+    let counters = gateway::Listening::counters(listeners.http, &hub.settings);
+    let admin = gateway::Listening::admin(listeners.admin, &hub.settings);
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let hub = Arc::clone(hub);
+    threads.start("http", move || gateway::serve(&runtime, &hub, counters, admin))?;
     Ok(())
 }

@@ -64,7 +64,8 @@ pub(crate) fn prepare_loop<S: Storage>(hub: &Hub, preparer: &Mutex<Preparer<S>>)
             }
             Err(error) => {
                 if !std::mem::replace(&mut said, true) {
-                    tracing::error!(%error, "no segment could be prepared");
+                    let error: &dyn std::error::Error = &error;
+                    tracing::error!(error, "no segment could be prepared");
                 }
                 hub.set_no_space(matches!(error, PrepareError::NoSpace { .. }));
                 hub.upkeep_bell.wait(NO_SPACE_PAUSE);

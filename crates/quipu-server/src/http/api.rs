@@ -8,7 +8,6 @@ use quipu_core::op::{Ack, Op};
 use quipu_core::outcome::{Dependency, Reply};
 use quipu_metrics::label::{ConnectionCut, ConnectionRefusal};
 
-use crate::http::limits::Surface;
 use crate::hub::LogFailed;
 
 /// A node as HTTP sees it. Nothing here blocks; only [`NodeApi::durable`] waits.
@@ -68,11 +67,11 @@ pub trait NodeApi: Send + Sync + 'static {
     /// The metrics as JSON.
     fn metrics_json(&self) -> String;
 
-    /// Whether one more connection may be served, of this listener or of any other.
+    /// Whether the node, over all its listeners, may serve one more connection.
     fn admits(&self) -> bool;
 
-    /// Hears what happened on a listener; for the metrics.
-    fn note(&self, surface: Surface, event: Event);
+    /// Hears what happens on the listener; for the metrics.
+    fn note(&self, event: Event);
 }
 
 /// What happens on a listener.

@@ -134,11 +134,7 @@ impl Link {
             ready!(self.stream.poll_read_ready(cx))?;
             match self.stream.try_read_buf(buf) {
                 Ok(bytes) => {
-                    let mut state = self.state.lock();
-                    state.traffic.0 += bytes as u64;
-                    if bytes > 0 && state.phase == Phase::Idle {
-                        state.enter(Phase::Head);
-                    }
+                    self.state.lock().note_read(bytes);
                     return Poll::Ready(Ok(()));
                 }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
@@ -160,6 +156,13 @@ impl Link {
 }
 
 impl State {
+    fn note_read(&mut self, bytes: usize) {
+        self.traffic.0 += bytes as u64;
+        if bytes > 0 && self.phase == Phase::Idle {
+            self.enter(Phase::Head);
+        }
+    }
+
     fn enter(&mut self, phase: Phase) {
         self.phase = phase;
         self.since = Instant::now();

@@ -41,7 +41,7 @@ pub(crate) struct Gate<N> {
 impl<N: NodeApi> Gate<N> {
     /// Tells the node what happened on this listener.
     pub(crate) fn note(&self, event: Event) {
-        self.node.note(self.limits.surface, event);
+        self.node.note(event);
     }
 
     /// Waits for what a reply depends on.

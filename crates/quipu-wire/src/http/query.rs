@@ -73,7 +73,8 @@ pub fn parse_scan(query: &str) -> Result<ScanQuery<'_>, QueryError> {
             }
             b"match" => set_once("match", &mut pattern, value)?,
             b"cursor" => {
-                set_once("cursor", &mut cursor, number(&value).ok_or(QueryError::Cursor)?)?
+                let number = number(&value).ok_or(QueryError::Cursor)?;
+                set_once("cursor", &mut cursor, number)?;
             }
             b"limit" => set_once("limit", &mut limit, number(&value).ok_or(QueryError::Limit)?)?,
             other => {

@@ -25,7 +25,9 @@ pub fn commands(out: &mut Vec<u8>, proto: Proto, asked: CommandInfo<'_>) {
         CommandInfo::GetKeys(line) => match keys(line) {
             Ok(keys) => {
                 array(out, keys.len());
-                keys.iter().for_each(|key| bulk(out, key));
+                for key in keys {
+                    bulk(out, key);
+                }
             }
             Err(why) => command_error(out, &why),
         },
@@ -41,7 +43,9 @@ fn null_array(out: &mut Vec<u8>, proto: Proto) {
 
 fn all(out: &mut Vec<u8>, proto: Proto) {
     array(out, ROWS.len());
-    ROWS.iter().for_each(|row| facts(out, proto, row));
+    for row in ROWS {
+        facts(out, proto, row);
+    }
 }
 
 fn list(out: &mut Vec<u8>, pattern: Option<&[u8]>) {
@@ -67,7 +71,9 @@ fn facts(out: &mut Vec<u8>, proto: Proto, row: &Row) {
 
 fn words(out: &mut Vec<u8>, proto: Proto, words: &[&str]) {
     set(out, proto, words.len());
-    words.iter().for_each(|word| simple(out, word));
+    for word in words {
+        simple(out, word);
+    }
 }
 
 fn categories(flags: Flags) -> Vec<&'static str> {
@@ -81,9 +87,10 @@ fn categories(flags: Flags) -> Vec<&'static str> {
 }
 
 fn docs(out: &mut Vec<u8>, proto: Proto, names: Request<'_>) {
-    let rows: Vec<&Row> = match names.is_empty() {
-        true => ROWS.iter().collect(),
-        false => names.iter().filter_map(find).collect(),
+    let rows: Vec<&Row> = if names.is_empty() {
+        ROWS.iter().collect()
+    } else {
+        names.iter().filter_map(find).collect()
     };
     map(out, proto, rows.len());
     for row in rows {
@@ -102,7 +109,8 @@ fn group(row: &Row) -> &'static str {
         _ if row.keys != (KeyWords { first: 0, last: 0, step: 0 }) => "string",
         flags if flags.has(Flags::READ) => "generic",
         flags if flags.has(Flags::ADMIN) => "server",
-        flags if flags.has(Flags::NO_MULTI) => "transactions",
+        flags if flags.has(Flags::NO_AUTH) => "connection",
+        flags if flags.has(Flags::UNQUEUED) => "transactions",
         _ => "connection",
     }
 }

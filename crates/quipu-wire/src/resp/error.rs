@@ -158,3 +158,47 @@ impl CommandError {
         matches!(self, Self::Unknown { .. } | Self::UnknownSub { .. } | Self::Arity { .. })
     }
 }
+
+/// A command that the connection's state forbids. It had no effect; the connection goes on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+pub enum StateError {
+    /// MULTI within MULTI.
+    #[error("MULTI calls can not be nested")]
+    NestedMulti,
+    /// EXEC without MULTI.
+    #[error("EXEC without MULTI")]
+    ExecWithoutMulti,
+    /// DISCARD without MULTI.
+    #[error("DISCARD without MULTI")]
+    DiscardWithoutMulti,
+    /// EXEC of a group that [`CommandError::spoils_group`] spoiled.
+    #[error("Transaction discarded because of previous errors.")]
+    ExecAborted,
+    /// A command before authentication.
+    #[error("Authentication required.")]
+    Unauthenticated,
+    /// AUTH with a wrong user or password.
+    #[error("invalid username-password pair or user is disabled.")]
+    WrongPassword,
+    /// AUTH where no password is configured.
+    #[error(
+        "AUTH <password> called without any password configured for the default user. \
+         Are you sure your configuration is correct?"
+    )]
+    NoPassword,
+    /// QUIPU.USE of a namespace that does not exist or is not this connection's.
+    #[error("no such namespace")]
+    NoNamespace,
+}
+
+impl StateError {
+    /// The first word of the error reply.
+    pub fn code(self) -> &'static str {
+        match self {
+            Self::ExecAborted => "EXECABORT",
+            Self::Unauthenticated => "NOAUTH",
+            Self::WrongPassword => "WRONGPASS",
+            _ => "ERR",
+        }
+    }
+}

@@ -167,7 +167,7 @@ impl Args {
             self.at = end + 2;
             self.missing -= 1;
         }
-        Ok(Parsed::Command { consumed: self.at })
+        Ok(Parsed::Command { consumed: std::mem::take(&mut self.at) })
     }
 
     #[cold]
@@ -278,6 +278,7 @@ impl<'a> Request<'a> {
     }
 
     /// The arguments from the one with number `first` on.
+    #[must_use]
     pub fn from(&self, first: usize) -> Request<'a> {
         Request { bytes: self.bytes, spans: self.spans.get(first..).unwrap_or_default() }
     }
@@ -305,22 +306,32 @@ mod tests {
     fn pieces(bytes: &[u8], cuts: &[usize]) -> (Vec<Words>, Option<ProtocolError>) {
         let (mut args, mut start, mut commands) = (Args::default(), 0, Vec::new());
         for &end in cuts.iter().chain([&bytes.len()]) {
-            loop {
-                let buf = &bytes[start..end];
-                match parse(buf, &LIMITS, &mut args) {
-                    Ok(Parsed::Incomplete) => break,
-                    Ok(Parsed::Empty { consumed }) => start += consumed,
-                    Ok(Parsed::Command { consumed }) => {
-                        let request = args.request(buf);
-                        assert_eq!(request.len(), request.iter().count());
-                        commands.push(request.iter().map(<[u8]>::to_vec).collect());
-                        start += consumed;
-                    }
-                    Err(error) => return (commands, Some(error)),
-                }
+            match all(&bytes[start..end], &mut args, &mut commands) {
+                Ok(consumed) => start += consumed,
+                Err(error) => return (commands, Some(error)),
             }
         }
         (commands, None)
+    }
+
+    /// Parses all commands that are complete and returns their length.
+    fn all(
+        bytes: &[u8],
+        args: &mut Args,
+        commands: &mut Vec<Words>,
+    ) -> Result<usize, ProtocolError> {
+        let mut start = 0;
+        loop {
+            let buf = &bytes[start..];
+            start += match parse(buf, &LIMITS, args)? {
+                Parsed::Incomplete => return Ok(start),
+                Parsed::Empty { consumed } => consumed,
+                Parsed::Command { consumed } => {
+                    commands.push(args.request(buf).iter().map(<[u8]>::to_vec).collect());
+                    consumed
+                }
+            };
+        }
     }
 
     fn check(bytes: &[u8], commands: &[&[&str]], error: Option<ProtocolError>) {

@@ -209,9 +209,9 @@ impl Display for Micros {
 fn human(bytes: u64) -> String {
     let scaled = |unit: u32| bytes as f64 / (1_u64 << unit) as f64;
     match bytes {
-        0..=1023 => format!("{bytes}B"),
-        ..=0xF_FFFF => format!("{:.2}K", scaled(10)),
-        ..=0x3FFF_FFFF => format!("{:.2}M", scaled(20)),
+        ..=0x3FF => format!("{bytes}B"),
+        0x400..=0xF_FFFF => format!("{:.2}K", scaled(10)),
+        0x10_0000..=0x3FFF_FFFF => format!("{:.2}M", scaled(20)),
         _ => format!("{:.2}G", scaled(30)),
     }
 }

@@ -4,8 +4,11 @@ use std::fmt::Display;
 
 use quipu_core::outcome::{Outcome, Position, Refusal, Reply, Verdict};
 
+use crate::resp::client::ClientLine;
 use crate::resp::command::{Many, Shape};
-use crate::resp::error::{CommandError, ProtocolError};
+use crate::resp::error::{CommandError, ProtocolError, StateError};
+use crate::resp::frame::Request;
+use crate::resp::pattern::matches;
 
 /// The protocol version of a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -142,6 +145,12 @@ pub fn error(out: &mut Vec<u8>, code: &str, sentence: &dyn Display) {
 #[cold]
 pub fn command_error(out: &mut Vec<u8>, why: &CommandError) {
     error(out, why.code(), why);
+}
+
+/// Writes why a connection may not do this now.
+#[cold]
+pub fn state_error(out: &mut Vec<u8>, why: StateError) {
+    error(out, why.code(), &why);
 }
 
 /// Writes why bytes are not the protocol. The connection is to be closed after it.
@@ -305,6 +314,16 @@ pub fn stream(out: &mut Vec<u8>, proto: Proto, checkpoint: Option<u64>, marks: &
     }
 }
 
+/// Writes the answer to CLIENT INFO, of one line, or CLIENT LIST.
+pub fn clients<'c>(out: &mut Vec<u8>, proto: Proto, lines: impl Iterator<Item = ClientLine<'c>>) {
+    let mut text = String::new();
+    for line in lines {
+        text.push_str(&line.to_string());
+        text.push('\n');
+    }
+    verbatim(out, proto, &text);
+}
+
 /// Facts that HELLO tells.
 #[derive(Debug, Clone, Copy)]
 pub struct HelloFacts {
@@ -336,20 +355,12 @@ pub fn hello(out: &mut Vec<u8>, facts: HelloFacts) {
     array(out, 0);
 }
 
-/// Writes settings, those whose name matches one of `patterns`, as CONFIG GET does.
-pub fn config<'p>(
-    out: &mut Vec<u8>,
-    proto: Proto,
-    settings: &[(&str, &str)],
-    patterns: impl Iterator<Item = &'p [u8]> + Clone,
-) {
-    let wanted = |name: &str| {
-        let lower = name.to_ascii_lowercase();
-        patterns
-            .clone()
-            .any(|p| crate::resp::pattern::matches(&p.to_ascii_lowercase(), lower.as_bytes()))
-    };
-    let found: Vec<_> = settings.iter().filter(|(name, _)| wanted(name)).collect();
+/// Writes settings, those whose name matches one of `patterns`, as CONFIG GET does. The names are
+/// in lower case.
+pub fn config(out: &mut Vec<u8>, proto: Proto, settings: &[(&str, &str)], patterns: Request<'_>) {
+    let patterns: Vec<_> = patterns.iter().map(<[u8]>::to_ascii_lowercase).collect();
+    let is_wanted = |name: &str| patterns.iter().any(|p| matches(p, name.as_bytes()));
+    let found: Vec<_> = settings.iter().filter(|(name, _)| is_wanted(name)).collect();
     map(out, proto, found.len());
     for (name, value) in found {
         bulk(out, name.as_bytes());

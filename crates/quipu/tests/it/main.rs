@@ -16,6 +16,7 @@ mod chance;
 mod clients;
 mod differential;
 mod http;
+mod ingest;
 mod kill_loop;
 mod limits;
 mod node;

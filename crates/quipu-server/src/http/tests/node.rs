@@ -8,17 +8,15 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use parking_lot::{Condvar, Mutex};
-use quipu_core::execute::Context;
-use quipu_core::node::{Abort, Cells as _, Node, StreamView};
-use quipu_core::op::{Ack, Action, Add, Op, Token};
-use quipu_core::outcome::{Dependency, Refusal, Reply};
+use quipu_core::node::{Abort, Nature, Node, StreamView};
+use quipu_core::op::{Ack, Op};
+use quipu_core::outcome::{Dependency, Reply};
 use quipu_core::shard::{Shard, ShardLimits};
-use stdx::hash::hash64;
 use tokio::sync::Notify;
 
 use crate::cells::SharedShards;
 use crate::http::api::{Event, NodeApi, Unwell};
-use crate::http::limits::{HttpLimits, Surface};
+use crate::http::limits::HttpLimits;
 use crate::http::serve::serve;
 use crate::http::tests::client::Client;
 use crate::hub::LogFailed;
@@ -44,14 +42,15 @@ pub(super) struct TestNode {
 
 impl TestNode {
     fn new(ack: Ack) -> Self {
-        let limits = ShardLimits { tokens_max: 100, streams_max: 4 };
+        let limits = ShardLimits { streams_max: 4 };
+        let nature = Nature { groups: true, tokens_max: 3 };
         let mut log = Vec::new();
         let shards = (0..8).map(|id| {
             let mut shard = Shard::new(id, SEED, limits);
             shard.begin_epoch(NOW_MS, 60_000, &mut log);
             shard
         });
-        let node = Node::new(SharedShards::new(shards.collect()), SEED, true);
+        let node = Node::new(SharedShards::new(shards.collect()), SEED, nature);
         node.set_room(ROOM, false);
         Self {
             node,
@@ -149,12 +148,7 @@ impl NodeApi for TestNode {
     }
 
     fn hold_stream(&self, counter: &str, stream: &[u8], sequence: u64) {
-        let cx = Context { now_ms: NOW_MS, no_room: Some(Refusal::Busy), memory_full: false };
-        let token = Token::Stream { name: stream, sequence };
-        let op = Op { name: counter, action: Action::Add(Add::plain(0)), token };
-        let mut shard = self.node.cells().shard(self.node.shard_of(counter.as_bytes()));
-        let refused = shard.execute(&cx, hash64(SEED, counter.as_bytes()), &op);
-        assert!(refused.result.is_err(), "{refused:?}");
+        self.node.hold_stream(counter, stream, sequence);
     }
 
     fn default_ack(&self) -> Ack {
@@ -199,7 +193,7 @@ impl NodeApi for TestNode {
         true
     }
 
-    fn note(&self, _: Surface, event: Event) {
+    fn note(&self, event: Event) {
         self.events.lock().push(event);
         self.heard.notify_all();
     }

@@ -59,18 +59,6 @@ pub enum Client<'a> {
     NoTouch,
 }
 
-pub(super) fn multi<'a>(_: &'static str, _: Request<'a>) -> Parsed<'a> {
-    Ok(Command::Multi)
-}
-
-pub(super) fn exec<'a>(_: &'static str, _: Request<'a>) -> Parsed<'a> {
-    Ok(Command::Exec)
-}
-
-pub(super) fn discard<'a>(_: &'static str, _: Request<'a>) -> Parsed<'a> {
-    Ok(Command::Discard)
-}
-
 pub(super) fn ping<'a>(name: &'static str, request: Request<'a>) -> Parsed<'a> {
     match request.len() {
         ..=2 => Ok(Command::Ping(request.get(1))),
@@ -80,18 +68,6 @@ pub(super) fn ping<'a>(name: &'static str, request: Request<'a>) -> Parsed<'a> {
 
 pub(super) fn echo<'a>(_: &'static str, request: Request<'a>) -> Parsed<'a> {
     Ok(Command::Echo(arg(request, 1)?))
-}
-
-pub(super) fn quit<'a>(_: &'static str, _: Request<'a>) -> Parsed<'a> {
-    Ok(Command::Quit)
-}
-
-pub(super) fn reset<'a>(_: &'static str, _: Request<'a>) -> Parsed<'a> {
-    Ok(Command::Reset)
-}
-
-pub(super) fn info<'a>(_: &'static str, request: Request<'a>) -> Parsed<'a> {
-    Ok(Command::Info(request.from(1)))
 }
 
 pub(super) fn select<'a>(_: &'static str, request: Request<'a>) -> Parsed<'a> {
@@ -136,10 +112,8 @@ pub(super) fn hello<'a>(_: &'static str, request: Request<'a>) -> Parsed<'a> {
 
 /// Checks what will stand in a line of CLIENT LIST.
 fn client_word(word: &[u8]) -> Result<&[u8], CommandError> {
-    match word.iter().all(|b| (b'!'..=b'~').contains(b)) {
-        true => Ok(word),
-        false => Err(CommandError::ClientName),
-    }
+    let is_printed = word.iter().all(|b| (b'!'..=b'~').contains(b));
+    if is_printed { Ok(word) } else { Err(CommandError::ClientName) }
 }
 
 pub(super) fn config<'a>(_: &'static str, request: Request<'a>) -> Parsed<'a> {
@@ -159,14 +133,14 @@ pub(super) fn command<'a>(_: &'static str, request: Request<'a>) -> Parsed<'a> {
         _ if is(sub, "list") => CommandInfo::List(list_filter(rest)?),
         _ if is(sub, "info") => CommandInfo::Info(rest),
         _ if is(sub, "docs") => CommandInfo::Docs(rest),
-        _ if is(sub, "getkeys") && !rest.is_empty() => CommandInfo::GetKeys(rest),
+        _ if is(sub, "getkeys") && rest.len() >= 2 => CommandInfo::GetKeys(rest),
         _ if is(sub, "getkeys") => return Err(CommandError::Arity { name: "command|getkeys" }),
         _ => return Err(CommandError::UnknownSub { command: "COMMAND", sub: shortened(sub) }),
     };
     Ok(Command::Command(info))
 }
 
-fn list_filter<'a>(rest: Request<'a>) -> Result<Option<&'a [u8]>, CommandError> {
+fn list_filter(rest: Request<'_>) -> Result<Option<&[u8]>, CommandError> {
     match (rest.get(0), rest.get(1), rest.get(2), rest.len()) {
         (None, ..) => Ok(None),
         (Some(by), Some(kind), Some(pattern), 3) if is(by, "filterby") && is(kind, "pattern") => {
@@ -219,8 +193,5 @@ fn client_info<'a>(attribute: &[u8], value: &'a [u8]) -> Result<Client<'a>, Comm
 
 fn switch<'a>(request: Request<'a>, client: Client<'a>) -> Result<Client<'a>, CommandError> {
     let word = arg(request, 2)?;
-    match is(word, "on") || is(word, "off") {
-        true => Ok(client),
-        false => Err(CommandError::Syntax),
-    }
+    if is(word, "on") || is(word, "off") { Ok(client) } else { Err(CommandError::Syntax) }
 }

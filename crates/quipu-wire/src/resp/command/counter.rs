@@ -18,7 +18,7 @@ pub(super) fn plain(name: &str, action: Action, shape: Shape) -> Command<'_> {
 }
 
 #[inline]
-fn add<'a>(request: Request<'a>, delta: i64) -> Parsed<'a> {
+fn add(request: Request<'_>, delta: i64) -> Parsed<'_> {
     Ok(plain(name_arg(request, 1)?, Action::Add(Add::plain(delta)), Shape::Integer))
 }
 
@@ -104,12 +104,9 @@ impl<'a> SetOptions<'a> {
             } else if is(word, "keepttl") && set.expiry.is_none() {
                 set.keep = true;
             } else {
-                let unit = ExpiryUnit::of(word).ok_or(CommandError::Syntax)?;
-                let count = options.next().ok_or(CommandError::Syntax)?;
-                if set.keep || set.expiry.is_some() {
-                    return Err(CommandError::Syntax);
-                }
-                set.expiry = Some((unit, count));
+                let unit = ExpiryUnit::of(word).filter(|_| !set.keep && set.expiry.is_none());
+                set.expiry = unit.zip(options.next());
+                set.expiry.ok_or(CommandError::Syntax)?;
             }
         }
         Ok(set)

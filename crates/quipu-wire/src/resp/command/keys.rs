@@ -65,7 +65,7 @@ pub struct ManyCommand<'a> {
     pub keys: Keys<'a>,
 }
 
-fn many<'a>(request: Request<'a>, what: Many) -> Parsed<'a> {
+fn many(request: Request<'_>, what: Many) -> Parsed<'_> {
     Ok(Command::Many(ManyCommand { what, keys: Keys::read(request.from(1))? }))
 }
 
@@ -128,8 +128,4 @@ fn pattern(bytes: &[u8]) -> Result<&[u8], CommandError> {
         ..=PATTERN_BYTES_MAX => Ok(bytes),
         bytes => Err(CommandError::PatternTooLong { bytes }),
     }
-}
-
-pub(super) fn dbsize<'a>(_: &'static str, _: Request<'a>) -> Parsed<'a> {
-    Ok(Command::DbSize)
 }

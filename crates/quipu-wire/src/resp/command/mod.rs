@@ -123,7 +123,7 @@ pub enum Shape {
 /// No such command, or arguments that it does not take. [`CommandError::spoils_group`] tells what
 /// this means between MULTI and EXEC.
 #[inline]
-pub fn command<'a>(request: Request<'a>) -> Result<Command<'a>, CommandError> {
+pub fn command(request: Request<'_>) -> Result<Command<'_>, CommandError> {
     let row = table::lookup(request)?;
     (row.parse)(row.name, request)
 }

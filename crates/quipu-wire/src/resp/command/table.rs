@@ -2,7 +2,7 @@
 
 use super::counter::Parsed;
 use super::words::shortened;
-use super::{connection, counter, expire, keys, quipu};
+use super::{Command, connection, counter, expire, keys, quipu};
 use crate::limits::ECHOED_BYTES_MAX;
 use crate::resp::error::CommandError;
 use crate::resp::frame::Request;
@@ -50,8 +50,8 @@ impl Flags {
     pub const FAST: Flags = Flags(8);
     /// Allowed before authentication.
     pub const NO_AUTH: Flags = Flags(16);
-    /// Not allowed within MULTI.
-    pub const NO_MULTI: Flags = Flags(32);
+    /// Performed at once between MULTI and EXEC, not queued.
+    pub const UNQUEUED: Flags = Flags(32);
     /// About the server, not about counters.
     pub const ADMIN: Flags = Flags(64);
 
@@ -61,7 +61,6 @@ impl Flags {
         (Flags::GROWS, "denyoom"),
         (Flags::FAST, "fast"),
         (Flags::NO_AUTH, "no_auth"),
-        (Flags::NO_MULTI, "no_multi"),
         (Flags::ADMIN, "admin"),
     ];
 
@@ -90,7 +89,8 @@ const LOOK: Flags = Flags::READ.and(Flags::FAST);
 const SCAN: Flags = Flags::READ;
 const CONNECTION: Flags = Flags::FAST;
 const OPEN: Flags = Flags::FAST.and(Flags::NO_AUTH);
-const GROUP: Flags = Flags::FAST.and(Flags::NO_MULTI);
+const GROUP: Flags = Flags::FAST.and(Flags::UNQUEUED);
+const LEAVE: Flags = OPEN.and(Flags::UNQUEUED);
 const SERVER: Flags = Flags::ADMIN;
 
 type Parse = for<'a> fn(&'static str, Request<'a>) -> Parsed<'a>;
@@ -131,18 +131,18 @@ pub const ROWS: &[Row] = &[
     row(("persist", 2), CHANGE, ONE_KEY, expire::persist, "Takes a counter's expiry away."),
     row(("type", 2), LOOK, ONE_KEY, counter::r#type, "Returns string for a counter and none for no counter."),
     row(("scan", -2), SCAN, NO_KEYS, keys::scan, "Walks over the names of counters."),
-    row(("dbsize", 1), LOOK, NO_KEYS, keys::dbsize, "Returns how many counters there are."),
-    row(("multi", 1), GROUP, NO_KEYS, connection::multi, "Begins a group of commands."),
-    row(("exec", 1), GROUP, NO_KEYS, connection::exec, "Performs the group."),
-    row(("discard", 1), GROUP, NO_KEYS, connection::discard, "Drops the group."),
+    row(("dbsize", 1), LOOK, NO_KEYS, |_, _| Ok(Command::DbSize), "Returns how many counters there are."),
+    row(("multi", 1), GROUP, NO_KEYS, |_, _| Ok(Command::Multi), "Begins a group of commands."),
+    row(("exec", 1), GROUP, NO_KEYS, |_, _| Ok(Command::Exec), "Performs the group."),
+    row(("discard", 1), GROUP, NO_KEYS, |_, _| Ok(Command::Discard), "Drops the group."),
     row(("ping", -1), CONNECTION, NO_KEYS, connection::ping, "Returns PONG, or what it was given."),
     row(("echo", 2), CONNECTION, NO_KEYS, connection::echo, "Returns what it was given."),
     row(("hello", -1), OPEN, NO_KEYS, connection::hello, "Chooses the protocol version and returns facts about the server."),
     row(("auth", -2), OPEN, NO_KEYS, connection::auth, "Authenticates the connection."),
     row(("select", 2), CONNECTION, NO_KEYS, connection::select, "Chooses database 0, the only one."),
-    row(("quit", -1), OPEN, NO_KEYS, connection::quit, "Closes the connection."),
-    row(("reset", 1), OPEN, NO_KEYS, connection::reset, "Brings the connection back to its beginning."),
-    row(("info", -1), SERVER, NO_KEYS, connection::info, "Returns facts and figures about the server."),
+    row(("quit", -1), LEAVE, NO_KEYS, |_, _| Ok(Command::Quit), "Closes the connection."),
+    row(("reset", 1), LEAVE, NO_KEYS, |_, _| Ok(Command::Reset), "Brings the connection back to its beginning."),
+    row(("info", -1), SERVER, NO_KEYS, |_, request| Ok(Command::Info(request.from(1))), "Returns facts and figures about the server."),
     row(("config", -2), SERVER, NO_KEYS, connection::config, "CONFIG GET returns settings."),
     row(("command", -1), SERVER, NO_KEYS, connection::command, "Returns facts about the commands."),
     row(("client", -2), SERVER, NO_KEYS, connection::client, "Names connections and returns facts about them."),
@@ -223,9 +223,10 @@ fn pack(name: &[u8]) -> Option<u128> {
 fn lowered(packed: u128) -> u128 {
     const ONES: u128 = u128::MAX / 0xFF;
     const TOPS: u128 = ONES * 0x80;
+    // 80 - `A` and 7F - `Z`, in hexadecimal.
     let low = packed & !TOPS;
-    let at_least_a = low + ONES * (0x80 - b'A' as u128);
-    let above_z = low + ONES * (0x7F - b'Z' as u128);
+    let at_least_a = low + ONES * 0x3F;
+    let above_z = low + ONES * 0x25;
     let capital = (at_least_a ^ above_z) & !packed & TOPS;
     packed | capital >> 2
 }
@@ -239,7 +240,8 @@ pub fn find(name: &[u8]) -> Option<&'static Row> {
         let row = usize::from(*PLACES.get(place)?);
         // An empty place has a number beyond all rows.
         if *PACKED.get(row)? == packed {
-            return ROWS.get(row);
+            // NUL bytes at the end do not show in the number.
+            return ROWS.get(row).filter(|row| row.name.len() == name.len());
         }
         place = (place + 1) % SLOTS;
     }

@@ -1,7 +1,9 @@
 use quipu_core::op::{Action, Add, Expire, ExpireWhen, Presence, Set, Token, Ttl};
 use quipu_core::outcome::{Dependency, Outcome, Position, Refusal, Repeat, Reply, Verdict};
 
-use super::{Command, OpCommand, Shape, command};
+use super::{Command, Many, OpCommand, Shape, command};
+use crate::resp::client::ClientLine;
+use crate::resp::describe::commands;
 use crate::resp::frame::{Args, FrameLimits, Parsed, Request, parse};
 use crate::resp::reply::{self, Proto};
 
@@ -190,7 +192,8 @@ fn errors_are_in_the_words_of_redis() {
     check_error("SCAN x", "ERR invalid cursor");
     check_error("SCAN 0 COUNT 0", "ERR syntax error");
     check_error("SCAN 0 MATCH", "ERR syntax error");
-    check_error("COMMAND GETKEYS", "ERR wrong number of arguments for 'command|getkeys' command");
+    let getkeys = "ERR wrong number of arguments for 'command|getkeys' command";
+    check_error("COMMAND GETKEYS ping", getkeys);
 }
 
 #[test]
@@ -273,4 +276,121 @@ fn refusals_have_the_words_of_their_table() {
     check(Refusal::NoMemory, "-OOM ");
     check(Refusal::NoSpace, "-NOSPACE ");
     check(Refusal::Stopping, "-UNKNOWN ");
+}
+
+/// What `line`, a COMMAND or CONFIG GET, is answered.
+fn told(proto: Proto, line: &str) -> String {
+    let settings = [("save", ""), ("appendonly", "yes"), ("maxmemory", "0")];
+    let mut out = Vec::new();
+    with(line, |request| match command(request) {
+        Ok(Command::Command(asked)) => commands(&mut out, proto, asked),
+        Ok(Command::ConfigGet(patterns)) => reply::config(&mut out, proto, &settings, patterns),
+        other => panic!("{line}: {other:?}"),
+    });
+    String::from_utf8(out).expect("text").replace("\r\n", " ")
+}
+
+fn check_told(line: &str, resp2: &str, resp3: &str) {
+    assert_eq!(told(Proto::Resp2, line), resp2, "{line}");
+    assert_eq!(told(Proto::Resp3, line), resp3, "{line}");
+}
+
+#[test]
+fn the_commands_describe_themselves() {
+    let incr2 = "*1 *10 $4 incr :2 *3 +write +denyoom +fast :1 :1 :1 *2 +@write +@fast *0 *0 *0 ";
+    check_told("COMMAND INFO INCR", incr2, &incr2.replace("*3", "~3").replace("*2", "~2"));
+    check_told("COMMAND INFO foo", "*1 *-1 ", "*1 _ ");
+    let docs = "*2 $4 incr *4 $7 summary $42 Adds 1 to a counter and returns its value. ";
+    assert!(told(Proto::Resp2, "COMMAND DOCS incr").starts_with(docs));
+    assert!(told(Proto::Resp3, "COMMAND DOCS incr").starts_with("%1 $4 incr %2 $7 summary "));
+    check_told("COMMAND DOCS foo", "*0 ", "%0 ");
+    let list = "*2 $9 quipu.add $9 quipu.get ";
+    check_told("COMMAND LIST FILTERBY PATTERN quipu.[ag]*", list, list);
+    check_told("COMMAND GETKEYS mget a b", "*2 $1 a $1 b ", "*2 $1 a $1 b ");
+    check_told("COMMAND GETKEYS set a 1 EX 5", "*1 $1 a ", "*1 $1 a ");
+    let none = "-ERR The command has no key arguments ";
+    check_told("COMMAND GETKEYS ping a", none, none);
+    let count = format!(":{} ", super::table::ROWS.len());
+    check_told("COMMAND COUNT", &count, &count);
+    assert_eq!(told(Proto::Resp2, "COMMAND").matches("*10 ").count(), super::table::ROWS.len());
+}
+
+#[test]
+fn config_get_finds_settings_by_pattern() {
+    check_told("CONFIG GET save", "*2 $4 save $0  ", "%1 $4 save $0  ");
+    check_told(
+        "CONFIG GET APPEND* save",
+        "*4 $4 save $0  $10 appendonly $3 yes ",
+        "%2 $4 save $0  $10 appendonly $3 yes ",
+    );
+    check_told("CONFIG GET nothing", "*0 ", "%0 ");
+}
+
+#[test]
+fn several_counters_are_answered_together() {
+    let check = |what: Many, results: &[Result<Outcome, Refusal>], expected: &str| {
+        let mut out = Vec::new();
+        let replies: Vec<Reply> = results.iter().map(|r| reply(*r)).collect();
+        reply::many(&mut out, Proto::Resp2, what, &replies);
+        assert_eq!(out.escape_ascii().to_string(), expected, "{what:?}");
+    };
+    let found = Ok(outcome(Some(5), Some(5), Verdict::Done));
+    let missing = Ok(outcome(None, None, Verdict::Done));
+    check(Many::Get, &[found, missing], r"*2\r\n$1\r\n5\r\n$-1\r\n");
+    check(Many::Exists, &[found, missing, found], r":2\r\n");
+    let deleted = Ok(outcome(None, Some(5), Verdict::Done));
+    let absent = Ok(outcome(None, None, Verdict::Unmet));
+    check(Many::Delete, &[deleted, absent], r":1\r\n");
+    let busy = r"-BUSY too much is in flight; retry\r\n";
+    check(Many::Delete, &[deleted, Err(Refusal::Busy)], busy);
+}
+
+#[test]
+fn texts_and_errors_keep_to_their_line() {
+    let mut out = Vec::new();
+    reply::error(&mut out, "ERR", &"a\r\nb");
+    reply::verbatim(&mut out, Proto::Resp2, "hi");
+    reply::verbatim(&mut out, Proto::Resp3, "hi");
+    reply::scan(&mut out, 7, ["a"].into_iter());
+    reply::stream(&mut out, Proto::Resp3, None, &[(2, 9)]);
+    let expected = "-ERR a  b|$2|hi|=6|txt:hi|*2|$1|7|*1|$1|a|\
+                    %2|$10|checkpoint|_|$5|marks|*1|*2|:2|:9|";
+    assert_eq!(String::from_utf8(out).expect("text").replace("\r\n", "|"), expected);
+}
+
+#[test]
+fn a_connection_is_told_in_one_line() {
+    let line = ClientLine {
+        id: 3,
+        peer: "127.0.0.1:5000",
+        local: "127.0.0.1:7411",
+        fd: 8,
+        name: "",
+        age_s: 9,
+        idle_s: 0,
+        queued: None,
+        input_bytes: 26,
+        output_bytes: 0,
+        command: "client|info",
+        proto: Proto::Resp3,
+        lib_name: "redis-py",
+        lib_version: "5.0",
+    };
+    let expected = "id=3 addr=127.0.0.1:5000 laddr=127.0.0.1:7411 fd=8 name= age=9 idle=0 flags=N \
+                    db=0 sub=0 psub=0 ssub=0 multi=-1 qbuf=26 qbuf-free=0 omem=0 cmd=client|info \
+                    user=default redir=-1 resp=3 lib-name=redis-py lib-ver=5.0";
+    let mut out = Vec::new();
+    reply::clients(&mut out, Proto::Resp2, [line, line].into_iter());
+    let twice = format!("{expected}\n{expected}\n");
+    assert_eq!(out, format!("${}\r\n{twice}\r\n", twice.len()).into_bytes());
+}
+
+#[test]
+fn hello_tells_the_version_that_was_chosen() {
+    let mut out = Vec::new();
+    reply::hello(&mut out, reply::HelloFacts { proto: Proto::Resp3, id: 12 });
+    let text = String::from_utf8(out).expect("text").replace("\r\n", " ");
+    let expected = "%7 $6 server $5 redis $7 version $5 7.4.0 $5 proto :3 $2 id :12 \
+                    $4 mode $10 standalone $4 role $6 master $7 modules *0 ";
+    assert_eq!(text, expected);
 }

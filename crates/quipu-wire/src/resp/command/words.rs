@@ -11,13 +11,15 @@ use crate::resp::number;
 
 /// The argument with this number.
 #[inline]
-pub(crate) fn arg<'a>(request: Request<'a>, index: usize) -> Result<&'a [u8], CommandError> {
-    request.get(index).ok_or(CommandError::Syntax)
+pub(crate) fn arg(request: Request<'_>, index: usize) -> Result<&[u8], CommandError> {
+    // Not `ok_or`: it would build and drop the error of every argument that is there.
+    let Some(arg) = request.get(index) else { return Err(CommandError::Syntax) };
+    Ok(arg)
 }
 
 /// The argument with this number as a counter's name.
 #[inline]
-pub(crate) fn name_arg<'a>(request: Request<'a>, index: usize) -> Result<&'a str, CommandError> {
+pub(crate) fn name_arg(request: Request<'_>, index: usize) -> Result<&str, CommandError> {
     Ok(name::check(arg(request, index)?)?)
 }
 

@@ -1,0 +1,194 @@
+//! The node as its HTTP surfaces see it, and the thread that serves them.
+
+use std::net::TcpListener;
+use std::sync::Arc;
+
+use quipu_core::node::{Abort, StreamView};
+use quipu_core::op::{Ack, Op};
+use quipu_core::outcome::{Dependency, Reply};
+use quipu_metrics::label::{self, OperationKind};
+use quipu_metrics::name::{Counter, Gauge, Timing};
+use quipu_metrics::settings::{self, Settings};
+use stdx::units::Nanos;
+use tokio::runtime::Runtime;
+
+use crate::http::{Event, HttpLimits, NodeApi, Surface, Unwell, serve as serve_http};
+use crate::hub::{Hub, LogFailed};
+use crate::tally::Tally;
+
+/// One listener and its bounds.
+#[derive(Debug)]
+pub(crate) struct Listening {
+    listener: TcpListener,
+    limits: HttpLimits,
+}
+
+impl Listening {
+    /// The listener of counters.
+    pub(crate) fn counters(listener: TcpListener, settings: &Settings) -> Self {
+        Self { listener, limits: limits(settings, Surface::Counters) }
+    }
+
+    /// The listener of administration.
+    pub(crate) fn admin(listener: TcpListener, settings: &Settings) -> Self {
+        Self { listener, limits: limits(settings, Surface::Admin) }
+    }
+}
+
+fn limits(settings: &Settings, surface: Surface) -> HttpLimits {
+    let (http, limits) = (&settings.http, &settings.limits);
+    HttpLimits {
+        surface,
+        connections: limits.connections,
+        header_timeout: http.header_timeout.as_duration(),
+        body_timeout: http.body_timeout.as_duration(),
+        idle_timeout: http.idle_timeout.as_duration(),
+        header_bytes: limits.header_bytes.0 as usize,
+        headers: limits.headers,
+        body_bytes: limits.body_bytes.0 as usize,
+        batch_ops: limits.batch_ops,
+        inflight_bytes: limits.inflight_bytes.0 as usize,
+        ..HttpLimits::default()
+    }
+}
+
+/// Serves both listeners until the node stops.
+pub(crate) fn serve(runtime: &Runtime, hub: &Arc<Hub>, counters: Listening, admin: Listening) {
+    let gate = |surface| Arc::new(Gateway { hub: Arc::clone(hub), surface });
+    let (of_counters, of_admin) = (gate(label::Surface::Http), gate(label::Surface::Admin));
+    let served = runtime.block_on(async {
+        tokio::try_join!(
+            serve_http(counters.listener, of_counters, counters.limits, hub.stopped()),
+            serve_http(admin.listener, of_admin, admin.limits, hub.stopped()),
+        )
+    });
+    if let Err(error) = served {
+        tracing::error!(%error, "the HTTP surface ended");
+        hub.stop();
+    }
+}
+
+/// The node, for one surface.
+#[derive(Debug)]
+struct Gateway {
+    hub: Arc<Hub>,
+    surface: label::Surface,
+}
+
+impl Gateway {
+    fn count(&self, ops: &[Op<'_>], replies: &[Reply]) {
+        let mut tally = Tally::default();
+        ops.iter().zip(replies).for_each(|(op, reply)| tally.reply(&op.action, reply));
+        tally.publish(&self.hub.registry, self.surface);
+    }
+
+    fn count_one(&self, kind: OperationKind) {
+        self.hub.registry.add(Counter::Operations(kind), 1);
+    }
+}
+
+impl NodeApi for Gateway {
+    fn execute(&self, op: &Op<'_>) -> Reply {
+        let reply = self.hub.node.execute(self.hub.clock.now_ms(), op);
+        self.count(std::slice::from_ref(op), std::slice::from_ref(&reply));
+        reply
+    }
+
+    fn group(&self, ops: &[Op<'_>], atomic: bool, replies: &mut Vec<Reply>) -> Result<(), Abort> {
+        let now_ms = self.hub.clock.now_ms();
+        let start = replies.len();
+        if atomic {
+            self.hub.node.atomic(now_ms, ops, replies)?;
+        } else {
+            replies.extend(ops.iter().map(|op| self.hub.node.execute(now_ms, op)));
+        }
+        self.count(ops, replies.get(start..).unwrap_or(&[]));
+        Ok(())
+    }
+
+    fn scan(
+        &self,
+        cursor: u64,
+        count: usize,
+        visit: &mut dyn FnMut(&str, i64),
+        depends: &mut Vec<Dependency>,
+    ) -> u64 {
+        let now_ms = self.hub.clock.now_ms();
+        self.count_one(OperationKind::Scan);
+        self.hub.node.scan(now_ms, (cursor, count), visit, depends)
+    }
+
+    fn stream(&self, name: &[u8]) -> StreamView {
+        self.count_one(OperationKind::Stream);
+        self.hub.node.stream(name)
+    }
+
+    fn hold_stream(&self, counter: &str, stream: &[u8], sequence: u64) {
+        self.hub.node.hold_stream(counter, stream, sequence);
+    }
+
+    fn default_ack(&self) -> Ack {
+        match self.hub.settings.ack_default {
+            settings::Ack::Fsync => Ack::Fsync,
+            settings::Ack::Memory => Ack::Memory,
+        }
+    }
+
+    async fn durable(&self, depends: &[Dependency]) -> Result<(), LogFailed> {
+        self.hub.durable(depends).await
+    }
+
+    fn health(&self) -> Result<(), Unwell> {
+        if self.hub.has_failed() {
+            return Err(Unwell { reason: "the log has failed".into() });
+        }
+        Ok(())
+    }
+
+    fn ready(&self) -> Result<(), Unwell> {
+        self.health()?;
+        if self.hub.is_stopping() {
+            return Err(Unwell { reason: "the node is stopping".into() });
+        }
+        Ok(())
+    }
+
+    fn metrics_text(&self) -> String {
+        self.hub.publish_gauges();
+        self.hub.registry.prometheus()
+    }
+
+    fn metrics_json(&self) -> String {
+        self.hub.publish_gauges();
+        self.hub.registry.json()
+    }
+
+    fn admits(&self) -> bool {
+        let registry = &self.hub.registry;
+        let open = |surface: &label::Surface| registry.value(Gauge::ConnectionsOpen(*surface));
+        let all: i64 = label::Surface::ALL.iter().map(open).sum();
+        all < self.hub.settings.limits.connections as i64
+    }
+
+    fn note(&self, event: Event) {
+        let (registry, surface) = (&self.hub.registry, self.surface);
+        match event {
+            Event::Opened => {
+                registry.add(Counter::ConnectionsAccepted(surface), 1);
+                registry.shift(Gauge::ConnectionsOpen(surface), 1);
+            }
+            Event::Closed => registry.shift(Gauge::ConnectionsOpen(surface), -1),
+            Event::Refused(reason) => registry.add(Counter::ConnectionsRefused(reason), 1),
+            Event::Cut(reason) => registry.add(Counter::ConnectionsCut(reason), 1),
+            Event::Received(bytes) => registry.add(Counter::InputBytes(surface), bytes),
+            Event::Sent(bytes) => registry.add(Counter::OutputBytes(surface), bytes),
+            Event::Held => registry.shift(Gauge::HeldReplies, 1),
+            Event::Released => registry.shift(Gauge::HeldReplies, -1),
+            Event::Answered(took) => {
+                registry.add(Counter::Commands(surface), 1);
+                let took = Nanos(took.as_nanos() as u64);
+                registry.record(Timing::RequestDuration(surface), took);
+            }
+        }
+    }
+}
