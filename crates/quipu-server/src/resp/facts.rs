@@ -5,6 +5,7 @@ use quipu_metrics::name::{Counter, Gauge};
 use quipu_metrics::settings::Ack;
 use quipu_wire::resp::client::ClientLine;
 use quipu_wire::resp::command::{Client, Hello};
+use quipu_wire::resp::error::StateError;
 use quipu_wire::resp::frame::Request;
 use quipu_wire::resp::info::Info;
 use quipu_wire::resp::reply::{self, HelloFacts};
@@ -17,13 +18,13 @@ const NO_PASSWORD: &str = "AUTH <password> called without any password configure
 
 /// AUTH: nobody has a password yet.
 pub(super) fn auth(out: &mut Vec<u8>) {
-    reply::error(out, "ERR", &NO_PASSWORD);
+    reply::state_error(out, StateError::NoPassword);
 }
 
 /// HELLO.
 pub(super) fn hello(session: &mut Session, hello: &Hello<'_>, turn: &Turn<'_>, out: &mut Vec<u8>) {
     if hello.auth.is_some() {
-        return reply::error(out, "ERR", &NO_PASSWORD);
+        return reply::state_error(out, StateError::NoPassword);
     }
     if let Some(proto) = hello.proto {
         session.proto = proto;
@@ -124,7 +125,7 @@ pub(super) fn config(session: &Session, asked: Request<'_>, turn: &Turn<'_>, out
         .map(|knob| (knob.name, settings.text(knob.key)))
         .collect();
     pairs.extend(own.iter().map(|(name, value)| (*name, value.as_str())));
-    reply::config(out, session.proto, &pairs, asked.iter());
+    reply::config(out, session.proto, &pairs, asked);
 }
 
 /// INFO.

@@ -5,7 +5,7 @@
 use quipu_core::node;
 use quipu_core::outcome::Dependency;
 use quipu_wire::resp::command::{Command, OpCommand, command};
-use quipu_wire::resp::error::CommandError;
+use quipu_wire::resp::error::{CommandError, StateError};
 use quipu_wire::resp::frame::{Args, FrameLimits, Parsed, Request, parse};
 use quipu_wire::resp::reply;
 
@@ -82,7 +82,7 @@ impl Session {
             }
             Ok(Command::Multi) => {
                 self.spoil();
-                reply::error(out.buffer(), "ERR", &"MULTI calls can not be nested");
+                reply::state_error(out.buffer(), StateError::NestedMulti);
             }
             Err(error) if error.spoils_group() => {
                 self.spoil();
@@ -116,8 +116,7 @@ impl Session {
         let at = out.position();
         let Some(group) = self.group.take() else { return };
         if group.spoiled {
-            let why = "Transaction discarded because of previous errors.";
-            reply::error(out.buffer(), "EXECABORT", &why);
+            reply::state_error(out.buffer(), StateError::ExecAborted);
             return out.end_reply(at, None);
         }
         let mut names = Vec::new();

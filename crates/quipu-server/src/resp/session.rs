@@ -7,6 +7,7 @@ use quipu_core::outcome::{Dependency, Reply, Verdict};
 use quipu_metrics::label::{OperationKind, Surface};
 use quipu_metrics::settings::{self, Settings};
 use quipu_wire::resp::command::{Command, ManyCommand, OpCommand, Scan, command};
+use quipu_wire::resp::error::StateError;
 use quipu_wire::resp::frame::{Args, FrameLimits, Parsed, Request, parse};
 use quipu_wire::resp::reply::{self, Proto};
 use quipu_wire::resp::{describe, pattern};
@@ -247,8 +248,8 @@ impl Session {
                 self.group = Some(Group::default());
                 reply::ok(out);
             }
-            Command::Exec => reply::error(out, "ERR", &"EXEC without MULTI"),
-            Command::Discard => reply::error(out, "ERR", &"DISCARD without MULTI"),
+            Command::Exec => reply::state_error(out, StateError::ExecWithoutMulti),
+            Command::Discard => reply::state_error(out, StateError::DiscardWithoutMulti),
             Command::Select => reply::ok(out),
             Command::Reset => {
                 self.proto = Proto::Resp2;
