@@ -35,7 +35,8 @@ impl Response {
 
 /// A request as text.
 pub(super) fn request(method: &str, path: &str, headers: &[&str], body: &str) -> String {
-    let headers: String = headers.iter().map(|header| format!("{header}\r\n")).collect();
+    // The empty one at the end makes every line end.
+    let headers = [headers, &[""]].concat().join("\r\n");
     let length = body.len();
     format!(
         "{method} {path} HTTP/1.1\r\nHost: localhost\r\n{headers}Content-Length: {length}\r\n\

@@ -24,6 +24,9 @@ use crate::hub::LogFailed;
 /// Longest wait for anything that must come.
 pub(super) const PATIENCE: Duration = Duration::from_secs(10);
 
+/// Tokens that the node remembers.
+pub(super) const TOKENS_MAX: u64 = 6;
+
 const SEED: u64 = 7;
 const ROOM: u64 = 1 << 30;
 const NOW_MS: u64 = 1_000_000;
@@ -43,7 +46,7 @@ pub(super) struct TestNode {
 impl TestNode {
     fn new(ack: Ack) -> Self {
         let limits = ShardLimits { streams_max: 4 };
-        let nature = Nature { groups: true, tokens_max: 3 };
+        let nature = Nature { groups: true, tokens_max: TOKENS_MAX };
         let mut log = Vec::new();
         let shards = (0..8).map(|id| {
             let mut shard = Shard::new(id, SEED, limits);

@@ -1,11 +1,11 @@
 //! What each request does.
 
+use quipu_core::op::Ack;
 use serde_json::json;
 
 use crate::http::limits::{HttpLimits, Surface};
 use crate::http::tests::client::{Client, Response};
-use crate::http::tests::node::Server;
-use quipu_core::op::Ack;
+use crate::http::tests::node::{Server, TOKENS_MAX};
 
 /// Calls as `METHOD path body` and compares status and some fields.
 fn check(client: &mut Client, call: &str, status: u16, fields: &serde_json::Value) -> Response {
@@ -215,6 +215,21 @@ fn a_node_that_takes_no_writes_says_why_and_goes_on_reading() {
     server.node.stop();
     let stopping = check(client, add, 503, &json!({"type": "urn:quipu:problem:stopping"}));
     assert_eq!(stopping.headers["retry-after"], "1");
+}
+
+#[test]
+fn a_full_token_memory_refuses_new_tokens_alone() {
+    let server = Server::start();
+    let client = &mut server.connect();
+    let add = "POST counters/a {\"add\":1}";
+    for n in 1..=TOKENS_MAX {
+        check_with(client, add, &[&format!("Idempotency-Key: {n}")], (200, &json!({"value": n})));
+    }
+    let full = json!({"type": "urn:quipu:problem:full", "counted": "no"});
+    let refused = check_with(client, add, &["Idempotency-Key: more"], (503, &full));
+    assert_eq!(refused.headers["retry-after"], "1");
+    check_with(client, add, &["Idempotency-Key: 1"], (200, &json!({"repeat": "token"})));
+    check(client, add, 200, &json!({"value": TOKENS_MAX + 1}));
 }
 
 #[test]
