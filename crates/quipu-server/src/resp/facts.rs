@@ -13,9 +13,6 @@ use quipu_wire::resp::reply::{self, HelloFacts};
 use crate::resp::peers::Peer;
 use crate::resp::session::{Session, Turn};
 
-const NO_PASSWORD: &str = "AUTH <password> called without any password configured for the default user. Are you sure \
-     your configuration is correct?";
-
 /// AUTH: nobody has a password yet.
 pub(super) fn auth(out: &mut Vec<u8>) {
     reply::state_error(out, StateError::NoPassword);
