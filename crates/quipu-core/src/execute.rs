@@ -82,9 +82,10 @@ impl Shard {
         let (epoch, batch) = (known.epoch, known.batch);
         let undurable = if epoch == self.epoch { batch } else { 0 };
         Reply {
-            result: match known.fingerprint == fingerprint {
-                true => Ok(known.outcome()),
-                false => Err(Refusal::Conflict),
+            result: if known.fingerprint == fingerprint {
+                Ok(known.outcome())
+            } else {
+                Err(Refusal::Conflict)
             },
             position: Position { shard: self.id, epoch, batch },
             depends: Dependency { shard: self.id, batch: undurable },
