@@ -15,15 +15,30 @@ use crate::machine;
 use crate::resp::peers::Peer;
 use crate::resp::session::{Session, Turn};
 
-/// AUTH: nobody has a password yet.
-pub(super) fn auth(out: &mut Vec<u8>) {
-    reply::state_error(out, StateError::NoPassword);
+/// AUTH.
+pub(super) fn auth(user: Option<&[u8]>, out: &mut Vec<u8>) {
+    match authenticate(user) {
+        Ok(()) => reply::ok(out),
+        Err(why) => reply::state_error(out, why),
+    }
+}
+
+/// Nobody has a password yet: as in a Redis without one, the default user may name any, and there
+/// is no other user.
+fn authenticate(user: Option<&[u8]>) -> Result<(), StateError> {
+    match user {
+        None => Err(StateError::NoPassword),
+        Some(b"default") => Ok(()),
+        Some(_) => Err(StateError::WrongPassword),
+    }
 }
 
 /// HELLO.
 pub(super) fn hello(session: &mut Session, hello: &Hello<'_>, turn: &Turn<'_>, out: &mut Vec<u8>) {
-    if hello.auth.is_some() {
-        return reply::state_error(out, StateError::NoPassword);
+    if let Some((user, _)) = hello.auth
+        && let Err(why) = authenticate(Some(user))
+    {
+        return reply::state_error(out, why);
     }
     if let Some(proto) = hello.proto {
         session.proto = proto;

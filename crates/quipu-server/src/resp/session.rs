@@ -248,7 +248,7 @@ impl Session {
                 reply::simple(out, "RESET");
             }
             Command::Hello(hello) => facts::hello(self, hello, turn, out),
-            Command::Auth { .. } => facts::auth(out),
+            Command::Auth { user, .. } => facts::auth(*user, out),
             Command::ConfigGet(patterns) => facts::config(self, *patterns, turn, out),
             Command::Command(asked) => describe::commands(out, self.proto, *asked),
             Command::Client(asked) => facts::client(self, asked, turn, out),

@@ -174,9 +174,12 @@ pub enum CommandError {
     /// COMMAND GETKEYS of a command without keys.
     #[error("The command has no key arguments")]
     NoKeys,
-    /// COMMAND GETKEYS of a command that does not exist or with another number of arguments.
-    #[error("Invalid command specified, or wrong number of arguments")]
-    GetKeys,
+    /// COMMAND GETKEYS of a command that does not exist.
+    #[error("Invalid command specified")]
+    KeysOfUnknown,
+    /// COMMAND GETKEYS of a command with another number of arguments.
+    #[error("Invalid number of arguments specified for command")]
+    KeysArity,
     /// A lower bound above the upper one.
     #[error("MIN is above MAX")]
     Bounds,

@@ -79,8 +79,8 @@ pub(super) fn select<'a>(_: &'static str, request: Request<'a>) -> Parsed<'a> {
 
 pub(super) fn auth<'a>(_: &'static str, request: Request<'a>) -> Parsed<'a> {
     match (request.get(1), request.get(2), request.len()) {
-        (Some(password), None, _) => Ok(Command::Auth { user: b"default", password }),
-        (Some(user), Some(password), 3) => Ok(Command::Auth { user, password }),
+        (Some(password), None, _) => Ok(Command::Auth { user: None, password }),
+        (Some(user), Some(password), 3) => Ok(Command::Auth { user: Some(user), password }),
         _ => Err(CommandError::Syntax),
     }
 }
