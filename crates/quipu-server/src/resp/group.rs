@@ -60,10 +60,10 @@ impl Group {
             Err(_) => {}
         });
         let node = &turn.hub.node;
-        match all {
-            true => node.group_all(turn.now_ms, names.len() + self.commands),
-            false => node.group(turn.now_ms, names.iter().map(String::as_str)),
+        if all {
+            return node.group_all(turn.now_ms, names.len() + self.commands);
         }
+        node.group(turn.now_ms, names.iter().map(String::as_str))
     }
 
     /// Calls `each` with every command in order.

@@ -112,15 +112,12 @@ impl Session {
                 return (taken, Flow::Full);
             }
             let rest = bytes.get(taken..).unwrap_or(&[]);
-            match parse(rest, &self.limits, &mut self.args) {
+            let consumed = match parse(rest, &self.limits, &mut self.args) {
+                Ok(Parsed::Command { consumed }) => consumed,
                 Ok(Parsed::Incomplete) => return (taken, Flow::More),
-                Ok(Parsed::Empty { consumed }) => taken += consumed,
-                Ok(Parsed::Command { consumed }) => {
+                Ok(Parsed::Empty { consumed }) => {
                     taken += consumed;
-                    let frame = rest.get(..consumed).unwrap_or(&[]);
-                    if self.command(frame, turn, out) == Flow::End {
-                        return (taken, Flow::End);
-                    }
+                    continue;
                 }
                 Err(error) => {
                     let at = out.position();
@@ -128,6 +125,11 @@ impl Session {
                     out.end_reply(at, None);
                     return (bytes.len(), Flow::End);
                 }
+            };
+            taken += consumed;
+            let frame = rest.get(..consumed).unwrap_or(&[]);
+            if self.command(frame, turn, out) == Flow::End {
+                return (taken, Flow::End);
             }
         }
     }
@@ -210,12 +212,11 @@ impl Session {
             return Flow::End;
         }
         let mut shards = Shared { hub: turn.hub, now_ms: turn.now_ms };
-        match self.wide(asked, &mut shards, turn, out.buffer()) {
-            Some(depends) => end_held(out, at, turn.hub, depends),
-            None => {
-                self.about_connection(asked, turn, out.buffer());
-                out.end_reply(at, None);
-            }
+        if let Some(depends) = self.wide(asked, &mut shards, turn, out.buffer()) {
+            end_held(out, at, turn.hub, depends);
+        } else {
+            self.about_connection(asked, turn, out.buffer());
+            out.end_reply(at, None);
         }
         Flow::More
     }

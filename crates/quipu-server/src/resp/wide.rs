@@ -177,10 +177,8 @@ impl Session {
             replies.push(answer);
         }
         reply::many(out, self.proto, asked.what, &replies);
-        let waits = match action.is_write() {
-            true => self.default_ack == Ack::Fsync,
-            false => self.read_waits(None),
-        };
+        let write_waits = self.default_ack == Ack::Fsync;
+        let waits = if action.is_write() { write_waits } else { self.read_waits(None) };
         Depends { on: replies.iter().map(|reply| reply.depends).collect(), waits }
     }
 
