@@ -88,6 +88,10 @@ pub trait Log: Send {
     /// Says whether a cut is durable as a whole or not at all, over all its shards.
     fn groups(&self) -> bool;
 
+    /// Says whether room should be made ahead of need, on another thread. Cheap enough for every
+    /// commit.
+    fn needs_segment(&self) -> bool;
+
     /// Returns the length in bytes of the largest cut that the log is sure to take now.
     fn room(&self) -> u64;
 }

@@ -15,6 +15,7 @@ mod preparer;
 mod publish;
 mod reader;
 mod recovery;
+mod sealed;
 pub mod segment;
 mod store;
 #[cfg(test)]
@@ -22,10 +23,16 @@ mod tests;
 mod writer;
 
 pub use chain::identify;
+pub(crate) use pool::Pool;
 pub use pool::SegmentInfo;
 pub use preparer::{PrepareError, Preparer};
-pub use recovery::{Cut, RecoverError, Recovered, Report, recover};
+pub use recovery::{Cut, RecoverError, Recovered, Report, recover, replay};
+pub(crate) use sealed::read_sealed;
+pub use store::Identity;
 pub use writer::{Wal, WriteError};
+
+/// Shards of a new store (DESIGN section 2).
+const SHARDS: u16 = 64;
 
 /// Draws 64 random bits; the log takes identities of segments and of the store from it.
 pub type Random = Box<dyn FnMut() -> u64 + Send>;
@@ -38,15 +45,18 @@ pub struct Options {
     pub frame_bytes_max: u32,
     /// How many segments are kept ready beside the current one.
     pub prepared: usize,
-    /// Source of identities.
+    /// The identity that a new store gets; an existing one keeps its own.
+    pub identity: Identity,
+    /// Source of the identities of segments.
     pub random: Random,
 }
 
 impl Options {
     /// Returns the defaults of DESIGN section 5: segments of 64 MiB, frames of at most 16 MiB, one
-    /// segment ahead.
-    pub fn new(random: Random) -> Self {
-        Self { segment_bytes: 64 << 20, frame_bytes_max: 16 << 20, prepared: 1, random }
+    /// segment ahead; a new store gets a random identity and 64 shards.
+    pub fn new(mut random: Random) -> Self {
+        let identity = Identity { store_id: random(), shards: SHARDS };
+        Self { segment_bytes: 64 << 20, frame_bytes_max: 16 << 20, prepared: 1, identity, random }
     }
 }
 
@@ -57,6 +67,7 @@ impl std::fmt::Debug for Options {
             .field("segment_bytes", &self.segment_bytes)
             .field("frame_bytes_max", &self.frame_bytes_max)
             .field("prepared", &self.prepared)
+            .field("identity", &self.identity)
             .finish_non_exhaustive()
     }
 }

@@ -2,20 +2,18 @@
 
 use std::net::TcpListener;
 use std::sync::Arc;
-use std::time::Duration;
 
+use quipu_core::node::{Abort, StreamView};
 use quipu_core::op::{Ack, Op};
 use quipu_core::outcome::{Dependency, Reply};
-use quipu_metrics::label;
+use quipu_metrics::label::{self, OperationKind};
 use quipu_metrics::name::{Counter, Gauge, Timing};
 use quipu_metrics::settings::{self, Settings};
 use stdx::units::Nanos;
 use tokio::runtime::Runtime;
 
-use crate::http::{
-    GroupAbort, HttpLimits, LogFailed, NodeApi, StreamView, Surface, Unwell, serve as serve_http,
-};
-use crate::hub::Hub;
+use crate::http::{Event, HttpLimits, NodeApi, Surface, Unwell, serve as serve_http};
+use crate::hub::{Hub, LogFailed};
 use crate::tally::Tally;
 
 /// One listener and its bounds.
@@ -83,6 +81,10 @@ impl Gateway {
         ops.iter().zip(replies).for_each(|(op, reply)| tally.reply(&op.action, reply));
         tally.publish(&self.hub.registry, self.surface);
     }
+
+    fn count_one(&self, kind: OperationKind) {
+        self.hub.registry.add(Counter::Operations(kind), 1);
+    }
 }
 
 impl NodeApi for Gateway {
@@ -92,12 +94,7 @@ impl NodeApi for Gateway {
         reply
     }
 
-    fn group(
-        &self,
-        ops: &[Op<'_>],
-        atomic: bool,
-        replies: &mut Vec<Reply>,
-    ) -> Result<(), GroupAbort> {
+    fn group(&self, ops: &[Op<'_>], atomic: bool, replies: &mut Vec<Reply>) -> Result<(), Abort> {
         let now_ms = self.hub.clock.now_ms();
         let start = replies.len();
         if atomic {
@@ -117,10 +114,12 @@ impl NodeApi for Gateway {
         depends: &mut Vec<Dependency>,
     ) -> u64 {
         let now_ms = self.hub.clock.now_ms();
+        self.count_one(OperationKind::Scan);
         self.hub.node.scan(now_ms, (cursor, count), visit, depends)
     }
 
     fn stream(&self, name: &[u8]) -> StreamView {
+        self.count_one(OperationKind::Stream);
         self.hub.node.stream(name)
     }
 
@@ -140,18 +139,18 @@ impl NodeApi for Gateway {
     }
 
     fn health(&self) -> Result<(), Unwell> {
-        match self.hub.has_failed() {
-            false => Ok(()),
-            true => Err(Unwell { reason: "the log has failed".into() }),
+        if self.hub.has_failed() {
+            return Err(Unwell { reason: "the log has failed".into() });
         }
+        Ok(())
     }
 
     fn ready(&self) -> Result<(), Unwell> {
         self.health()?;
-        match self.hub.is_stopping() {
-            false => Ok(()),
-            true => Err(Unwell { reason: "the node is stopping".into() }),
+        if self.hub.is_stopping() {
+            return Err(Unwell { reason: "the node is stopping".into() });
         }
+        Ok(())
     }
 
     fn metrics_text(&self) -> String {
@@ -164,19 +163,32 @@ impl NodeApi for Gateway {
         self.hub.registry.json()
     }
 
-    fn connection_opened(&self) -> bool {
-        self.hub.registry.add(Counter::ConnectionsAccepted(self.surface), 1);
-        self.hub.registry.shift(Gauge::ConnectionsOpen(self.surface), 1);
-        true
+    fn admits(&self) -> bool {
+        let registry = &self.hub.registry;
+        let open = |surface: &label::Surface| registry.value(Gauge::ConnectionsOpen(*surface));
+        let all: i64 = label::Surface::ALL.iter().map(open).sum();
+        all < self.hub.settings.limits.connections as i64
     }
 
-    fn connection_closed(&self) {
-        self.hub.registry.shift(Gauge::ConnectionsOpen(self.surface), -1);
-    }
-
-    fn answered(&self, _status: u16, took: Duration) {
-        self.hub.registry.add(Counter::Commands(self.surface), 1);
-        let took = Nanos(took.as_nanos() as u64);
-        self.hub.registry.record(Timing::RequestDuration(self.surface), took);
+    fn note(&self, event: Event) {
+        let (registry, surface) = (&self.hub.registry, self.surface);
+        match event {
+            Event::Opened => {
+                registry.add(Counter::ConnectionsAccepted(surface), 1);
+                registry.shift(Gauge::ConnectionsOpen(surface), 1);
+            }
+            Event::Closed => registry.shift(Gauge::ConnectionsOpen(surface), -1),
+            Event::Refused(reason) => registry.add(Counter::ConnectionsRefused(reason), 1),
+            Event::Cut(reason) => registry.add(Counter::ConnectionsCut(reason), 1),
+            Event::Received(bytes) => registry.add(Counter::InputBytes(surface), bytes),
+            Event::Sent(bytes) => registry.add(Counter::OutputBytes(surface), bytes),
+            Event::Held => registry.shift(Gauge::HeldReplies, 1),
+            Event::Released => registry.shift(Gauge::HeldReplies, -1),
+            Event::Answered(took) => {
+                registry.add(Counter::Commands(surface), 1);
+                let took = Nanos(took.as_nanos() as u64);
+                registry.record(Timing::RequestDuration(surface), took);
+            }
+        }
     }
 }

@@ -51,8 +51,10 @@ pub struct Hub {
     pub started: Stopwatch,
     /// Rung when somebody waits for a commit by the committer.
     pub commit_bell: Bell,
-    /// Rung when there may be a segment to prepare or a fold to start.
+    /// Rung when there is a segment to prepare.
     pub upkeep_bell: Bell,
+    /// Paces the folder.
+    pub fold_bell: Bell,
     /// Paces the housekeeper.
     pub tick_bell: Bell,
     /// Wakes HTTP tasks after each commit.
@@ -111,6 +113,7 @@ impl Hub {
             started: Stopwatch::start(),
             commit_bell: Bell::default(),
             upkeep_bell: Bell::default(),
+            fold_bell: Bell::default(),
             tick_bell: Bell::default(),
             committed: Notify::new(),
             commit: Mutex::new(commit),
@@ -218,7 +221,7 @@ impl Hub {
         self.log_bytes.fetch_add(bytes, Ordering::Relaxed);
         let room = commit.log.room();
         self.node.set_room(room, self.no_space.load(Ordering::Relaxed));
-        if room < 4 * self.settings.log.frame_bytes_max.0 {
+        if commit.log.needs_segment() {
             self.upkeep_bell.ring();
         }
     }
@@ -251,6 +254,7 @@ impl Hub {
         self.wakers.iter().for_each(Waker::wake);
         self.commit_bell.ring();
         self.upkeep_bell.ring();
+        self.fold_bell.ring();
         self.tick_bell.ring();
         self.committed.notify_waiters();
     }
@@ -270,6 +274,11 @@ impl Hub {
             }
             committed.await;
         }
+    }
+
+    /// Is set when the node is to stop: what takes long looks at it.
+    pub fn stop_flag(&self) -> &AtomicBool {
+        &self.stopping
     }
 
     /// Says whether the disk has no room for the next segment.

@@ -90,7 +90,7 @@ pub fn probe_sync(dir: &Path) -> std::io::Result<Duration> {
     let path = dir.join("probe.tmp");
     let mut file = fs::File::create(&path)?;
     // Written once in full, so that the timed writes change no metadata, as in the log.
-    file.write_all(&[0; PROBE_BYTES * PROBE_SYNCS])?;
+    file.write_all(&vec![0; PROBE_BYTES * PROBE_SYNCS])?;
     file.sync_all()?;
     let mut times = Vec::with_capacity(PROBE_SYNCS);
     for i in 0..PROBE_SYNCS {

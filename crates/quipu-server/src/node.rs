@@ -9,10 +9,15 @@ use parking_lot::Mutex;
 use quipu_core::clock::ClockDoubt;
 use quipu_core::node::{Nature, Node};
 use quipu_core::shard::{Shard, ShardLimits};
+use quipu_log::fold::Folder;
 use quipu_log::log::local::WalLog;
 use quipu_log::log::{Cut, Log, LogError};
+use quipu_log::snapshot::{self, Newest};
+use quipu_log::sorted_file::SortedFileError;
 use quipu_log::storage::os::{NetworkFileSystem, OpenError, Os};
-use quipu_log::wal::{Options, Preparer, RecoverError, Recovered, identify, recover};
+use quipu_log::wal::{
+    Identity, Options, Preparer, RecoverError, Recovered, Report, identify, recover,
+};
 use quipu_metrics::name::Gauge;
 use quipu_metrics::settings::Settings;
 
@@ -52,6 +57,9 @@ pub enum StartError {
     /// The log.
     #[error(transparent)]
     Recover(#[from] RecoverError),
+    /// The snapshot.
+    #[error(transparent)]
+    Snapshot(#[from] SortedFileError),
     /// The clock.
     #[error(transparent)]
     Clock(#[from] ClockDoubt),
@@ -64,7 +72,7 @@ pub enum StartError {
         /// Where.
         path: PathBuf,
         /// What the store has.
-        found: usize,
+        found: u16,
         /// What was asked for.
         wanted: u32,
     },
@@ -131,6 +139,7 @@ struct Listeners {
 struct Store {
     log: WalLog<Os>,
     preparer: Preparer<Os>,
+    folder: Folder<Os>,
     shards: Vec<Shard>,
     seed: u64,
     clock: Clock,
@@ -169,7 +178,7 @@ pub fn start(settings: Settings) -> Result<Running, StartError> {
         notes: store.notes,
     };
     let mut threads = Threads::default();
-    start_upkeep(&mut threads, &hub, store.preparer, memory_max)?;
+    start_upkeep(&mut threads, &hub, (store.preparer, store.folder), memory_max)?;
     start_surfaces(&mut threads, &hub, listeners, workers)?;
     Ok(Running { hub, threads, started })
 }
@@ -222,53 +231,55 @@ fn open(settings: &Settings) -> Result<Store, StartError> {
         false => NetworkFileSystem::Refuse,
     };
     let storage = Os::open(&settings.data_dir, network)?;
-    let new_seed = random()?;
-    // A store without identity is new: its log is empty, and its identity will be the first number
-    // that recovery draws.
-    let seed = identify(&storage)?.unwrap_or(new_seed);
-    let count = settings.shards as usize;
+    let mut options = options(settings)?;
+    options.identity = identify(&storage, options.identity)?;
+    let Identity { store_id: seed, shards: count } = options.identity;
+    if u32::from(count) != settings.shards {
+        let path = settings.data_dir.clone();
+        return Err(StartError::Shards { path, found: count, wanted: settings.shards });
+    }
     let limits = ShardLimits { streams_max: settings.tokens.streams_max };
     let mut recovering = Recovering::new(seed, limits);
-    let Recovered { wal, preparer, report } =
-        recover(&storage, options(settings, new_seed), 1, |_, payload| recovering.fold(payload))?;
-    if let Some(found) = recovering.count().filter(|found| *found != count) {
-        let path = settings.data_dir.clone();
-        return Err(StartError::Shards { path, found, wanted: settings.shards });
+    let newest = snapshot::newest(&storage, seed)?;
+    if let Some(newest) = &newest.snapshot {
+        snapshot::load(&storage, newest, |place, value| recovering.load(place, value))?;
     }
+    let Recovered { wal, preparer, report } =
+        recover(&storage, options, newest.start(), |_, payload| recovering.fold(payload))?;
+    let notes = notes(&newest, &report);
+    let folder = Folder::new(&wal, settings.fold.memory.0 as usize, newest.snapshot);
     let clock = Clock::start(recovering.newest_ms(), settings.clock_accept)?;
-    let seed = report.store_id;
     let mut log = WalLog::new(wal);
-    let mut shards = recovering.finish(settings.shards as u16);
+    let mut shards = recovering.finish(count);
     begin_epoch(&mut log, &mut shards, &clock, settings)?;
-    let truncated_bytes = report.cut.as_ref().map_or(0, |cut| cut.blocks);
-    let notes = report.cut.map(|cut| {
-        format!(
-            "the log ended in {} block(s) that were never acknowledged, from offset {} of {} on; \
-             they were cut off",
-            cut.blocks, cut.offset, cut.file
-        )
-    });
-    Ok(Store {
-        log,
-        preparer,
-        shards,
-        seed,
-        clock,
-        notes: notes.into_iter().collect(),
-        truncated_bytes,
-    })
+    let truncated_bytes = report.cut.map_or(0, |cut| cut.bytes);
+    Ok(Store { log, preparer, folder, shards, seed, clock, notes, truncated_bytes })
 }
 
-fn options(settings: &Settings, first: u64) -> Options {
-    let mut first = Some(first);
+/// What an operator should know of the start.
+fn notes(newest: &Newest, report: &Report) -> Vec<String> {
+    let damaged = newest.damaged.iter().map(|error| format!("a snapshot was passed over: {error}"));
+    let cut = report.cut.iter().map(|cut| {
+        format!(
+            "the log ended in {} byte(s) that were never acknowledged, from offset {} of {} on; \
+             they were cut off",
+            cut.bytes, cut.offset, cut.file
+        )
+    });
+    damaged.chain(cut).collect()
+}
+
+fn options(settings: &Settings) -> Result<Options, StartError> {
+    let mut first = Some(random()?);
     let mut options = Options::new(Box::new(move || {
         first.take().unwrap_or_else(|| {
             random().expect("a machine that gave random bits a moment ago still does")
         })
     }));
+    options.identity.shards = settings.shards as u16;
     options.segment_bytes = settings.log.segment_bytes.0;
     options.frame_bytes_max = settings.log.frame_bytes_max.0 as u32;
-    options
+    Ok(options)
 }
 
 fn random() -> Result<u64, StartError> {
@@ -296,14 +307,17 @@ fn begin_epoch(
 fn start_upkeep(
     threads: &mut Threads,
     hub: &Arc<Hub>,
-    preparer: Preparer<Os>,
+    (preparer, folder): (Preparer<Os>, Folder<Os>),
     memory_max: u64,
 ) -> Result<(), StartError> {
-    let preparer = Arc::new(Mutex::new(preparer));
+    let folder = Arc::new(Mutex::new(folder));
     let shared = Arc::clone(hub);
     threads.start("committer", move || upkeep::commit_loop(&shared))?;
     let shared = Arc::clone(hub);
-    threads.start("preparer", move || upkeep::prepare_loop(&shared, &preparer))?;
+    let history = Arc::clone(&folder);
+    threads.start("preparer", move || upkeep::prepare_loop(&shared, preparer, &history))?;
+    let shared = Arc::clone(hub);
+    threads.start("folder", move || upkeep::fold_loop(&shared, &folder))?;
     let shared = Arc::clone(hub);
     threads.start("housekeeper", move || upkeep::housekeeping_loop(&shared, memory_max))?;
     Ok(())

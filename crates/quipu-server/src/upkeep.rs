@@ -1,12 +1,15 @@
-//! What goes on beside the requests: the committer, the segments' preparer, the housekeeper.
+//! What goes on beside the requests: the committer, the segments' preparer, the folder, the
+//! housekeeper.
 
 use std::time::Duration;
 
 use parking_lot::Mutex;
 use quipu_core::node::Cells;
+use quipu_log::fold::{Folder, Outcome};
 use quipu_log::storage::Storage;
 use quipu_log::wal::{PrepareError, Preparer};
-use quipu_metrics::name::{Counter, Gauge};
+use quipu_metrics::name::{Counter, Gauge, Timing};
+use stdx::units::Nanos;
 
 use crate::clock::Stopwatch;
 use crate::hub::{Committed, Hub};
@@ -20,6 +23,9 @@ const REAP_STEPS: usize = 256;
 
 /// How long the preparer waits before it asks a full disk again. Guess.
 const NO_SPACE_PAUSE: Duration = Duration::from_secs(1);
+
+/// How long the folder waits after a fold that failed. Guess.
+const FAILED_FOLD_PAUSE: Duration = Duration::from_secs(10);
 
 /// Commits for those who do not do it themselves, flushes what was answered from memory, and marks
 /// the log as durable when writing pauses.
@@ -49,11 +55,18 @@ pub(crate) fn commit_loop(hub: &Hub) {
     let _failed = hub.commit().is_err();
 }
 
-/// Prepares segments ahead of need.
-pub(crate) fn prepare_loop<S: Storage>(hub: &Hub, preparer: &Mutex<Preparer<S>>) {
+/// Prepares segments ahead of need. On a full disk, history goes first.
+pub(crate) fn prepare_loop<S: Storage>(
+    hub: &Hub,
+    mut preparer: Preparer<S>,
+    folder: &Mutex<Folder<S>>,
+) {
     let mut said = false;
     while !hub.is_stopping() {
-        let outcome = preparer.lock().run();
+        let mut outcome = preparer.run();
+        if matches!(outcome, Err(PrepareError::NoSpace { .. })) && gives_room(folder) {
+            outcome = preparer.run();
+        }
         match outcome {
             Ok(()) => {
                 if std::mem::take(&mut said) {
@@ -70,6 +83,60 @@ pub(crate) fn prepare_loop<S: Storage>(hub: &Hub, preparer: &Mutex<Preparer<S>>)
                 hub.set_no_space(matches!(error, PrepareError::NoSpace { .. }));
                 hub.upkeep_bell.wait(NO_SPACE_PAUSE);
             }
+        }
+    }
+}
+
+/// Gives up history; says whether there was any. A fold that is under way is left alone.
+fn gives_room<S: Storage>(folder: &Mutex<Folder<S>>) -> bool {
+    let Some(mut folder) = folder.try_lock() else { return false };
+    match folder.give_up_history() {
+        Ok(retired) => retired > 0,
+        Err(error) => {
+            tracing::error!(%error, "history could not be given up");
+            false
+        }
+    }
+}
+
+/// Folds the log into the next snapshot whenever it has outgrown the last one.
+pub(crate) fn fold_loop<S: Storage>(hub: &Hub, folder: &Mutex<Folder<S>>) {
+    while !hub.is_stopping() {
+        let mut folder = folder.lock();
+        if folder.is_due(hub.settings.fold.log_bytes_min.0) {
+            fold(hub, &mut folder);
+        }
+        let position = folder.newest().map_or(0, |newest| newest.position);
+        hub.registry.set(Gauge::SnapshotPosition, position as i64);
+        hub.registry.set(Gauge::LogBytesSinceSnapshot, folder.log_bytes() as i64);
+        drop(folder);
+        hub.fold_bell.wait(HOUSEKEEPING);
+    }
+}
+
+fn fold<S: Storage>(hub: &Hub, folder: &mut Folder<S>) {
+    let watch = Stopwatch::start();
+    match folder.run(hub.stop_flag()) {
+        Ok(Outcome::Folded(folded)) => {
+            let elapsed = watch.elapsed();
+            hub.registry.add(Counter::Folds, 1);
+            hub.registry.add(Counter::FoldBytesWritten, folded.written_bytes);
+            hub.registry.record(Timing::FoldDuration, Nanos(elapsed.as_nanos() as u64));
+            let (position, items) = (folded.snapshot.position, folded.snapshot.footer.items);
+            tracing::info!(position, items, ?elapsed, "the log was folded into a snapshot");
+            if folder.history_bytes() > hub.settings.log.retain_bytes.0
+                && let Err(error) = folder.give_up_history()
+            {
+                tracing::error!(%error, "history could not be given up");
+            }
+        }
+        Ok(Outcome::Nothing | Outcome::Cancelled) => {}
+        Err(error) => {
+            hub.registry.add(Counter::FoldFailures, 1);
+            let full = error.is_no_space();
+            let error: &dyn std::error::Error = &error;
+            tracing::error!(error, full, "a fold failed; the log stays as it is");
+            hub.fold_bell.wait(FAILED_FOLD_PAUSE);
         }
     }
 }

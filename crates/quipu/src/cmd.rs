@@ -1,6 +1,7 @@
 //! The subcommands, one file each. A new one is a module, a variant and an arm.
 
 mod add;
+mod audit;
 mod config;
 mod docs;
 mod get;
@@ -17,6 +18,7 @@ use std::process::ExitCode;
 #[derive(Debug, clap::Subcommand)]
 pub(crate) enum Command {
     Serve(serve::ServeArgs),
+    Audit(audit::AuditArgs),
     Config(config::ConfigArgs),
     Ingest(ingest::IngestArgs),
     Add(add::AddArgs),
@@ -35,6 +37,7 @@ impl Command {
     pub(crate) fn run(self) -> anyhow::Result<ExitCode> {
         match self {
             Self::Serve(args) => serve::run(&args),
+            Self::Audit(args) => audit::run(&args),
             Self::Config(args) => config::run(&args),
             Self::Ingest(args) => ingest::run(&args),
             Self::Add(args) => add::run(args),

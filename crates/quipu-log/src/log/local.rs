@@ -51,6 +51,10 @@ impl<S: Storage> Log for WalLog<S> {
         true
     }
 
+    fn needs_segment(&self) -> bool {
+        self.wal.needs_segment()
+    }
+
     fn room(&self) -> u64 {
         self.wal.room()
     }

@@ -67,7 +67,7 @@ impl MemoryLog {
             Manner::Late(seed) => {
                 let draw = hash64(seed ^ self.flushes, &shard.to_le_bytes());
                 // Two of three times nothing happens; else any number of the waiting ones.
-                if draw % 3 == 0 { 1 + (draw / 3) as usize % waiting } else { 0 }
+                if draw.is_multiple_of(3) { 1 + (draw / 3) as usize % waiting } else { 0 }
             }
         }
     }
@@ -104,6 +104,10 @@ impl Log for MemoryLog {
 
     fn groups(&self) -> bool {
         self.manner == Manner::InTurn
+    }
+
+    fn needs_segment(&self) -> bool {
+        false
     }
 
     fn room(&self) -> u64 {

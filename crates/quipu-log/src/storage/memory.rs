@@ -110,6 +110,7 @@ impl Memory {
     }
 
     /// Returns the disk that is found after a power cut now. This one goes on untouched.
+    #[must_use]
     pub fn power_cut(&self, keep: Keep) -> Self {
         let disk = self.disk.lock();
         let mut after = Disk {
@@ -195,9 +196,10 @@ impl Disk {
     /// Applies only those sectors of a write that the seed keeps. Anything else is atomic.
     fn tear(&mut self, change: &Change, seed: u64) {
         let Change::Data { inode, offset, bytes } = change else {
-            return if seed & 1 == 0 {
-                self.make_durable(change)
-            };
+            if seed & 1 == 0 {
+                self.make_durable(change);
+            }
+            return;
         };
         let mut done = 0;
         while done < bytes.len() {

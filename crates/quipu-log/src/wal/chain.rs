@@ -3,43 +3,34 @@
 use crate::{
     storage::{Storage, StorageFile},
     wal::{
-        Random,
         reader::Reader,
         recovery::{RecoverError, bad_header, read_failed, storage_failed},
         segment::{self, HEADER_BYTES, Header, Name, Segment},
-        store::{self, StoreFault},
+        store::{self, Identity, StoreFault},
     },
 };
 
 /// All segments that have their name, without gaps in their numbers.
 #[derive(Debug)]
 pub(crate) struct Chain<S: Storage> {
-    pub(crate) store_id: u64,
+    pub(crate) identity: Identity,
     /// Whether the file that marks the store is there.
     pub(crate) marked: bool,
     pub(crate) segments: Vec<Segment<S::File>>,
     /// The position of each segment's first frame; none where there is no intact header.
     firsts: Vec<Option<u64>>,
     pub(crate) spares: Vec<String>,
+    /// Files that were never finished.
+    pub(crate) unfinished: Vec<String>,
 }
 
-/// Reads the identity of the store in `storage`, none where it is new. Nothing has been written to
-/// a log whose store has no identity yet.
-///
-/// # Errors
-/// The file cannot be read, or is damaged.
-pub fn identify<S: Storage>(storage: &S) -> Result<Option<u64>, RecoverError> {
-    let (_, _, marked) = sort_names(storage)?;
-    marked.then(|| read_store(storage)).transpose()
-}
-
-/// Opens every segment of the log and removes what was never finished.
+/// Opens every segment of the log, changing nothing. `proposed` is the identity of a new store.
 pub(crate) fn open<S: Storage>(
     storage: &S,
     start: u64,
-    random: &mut Random,
+    proposed: Identity,
 ) -> Result<Chain<S>, RecoverError> {
-    let (sequences, spares, marked) = sort_names(storage)?;
+    let Names { sequences, spares, unfinished, marked } = sort_names(storage)?;
     let marker = if marked { Some(read_store(storage)?) } else { None };
     let mut segments = Vec::with_capacity(sequences.len());
     for sequence in &sequences {
@@ -49,11 +40,12 @@ pub(crate) fn open<S: Storage>(
     if segments.is_empty() && (marked || start > 1) {
         return Err(RecoverError::MissingLog);
     }
-    let known = marker.or_else(|| segments.first().map(|segment| segment.header.store_id));
-    let store_id = known.unwrap_or_else(random);
-    check_owner(&segments, store_id)?;
+    // Without the marker there can only be what an interrupted creation left.
+    let begun = segments.first().map(|s| Identity { store_id: s.header.store_id, ..proposed });
+    let identity = marker.or(begun).unwrap_or(proposed);
+    check_owner(&segments, identity.store_id)?;
     let firsts = segments.iter().map(first_position).collect::<Result<_, _>>()?;
-    Ok(Chain { store_id, marked, segments, firsts, spares })
+    Ok(Chain { identity, marked, segments, firsts, spares, unfinished })
 }
 
 impl<S: Storage> Chain<S> {
@@ -98,32 +90,40 @@ impl<S: Storage> Chain<S> {
         if let Some(index) = (0..self.segments.len()).rev().find(holds) {
             return Ok(index);
         }
-        match self.first(0).filter(|_| self.counts(0)) {
-            Some(first) => Err(RecoverError::Gap { file: self.name(0), first, start }),
+        // Segments of which only the header is left hold nothing that could be missed.
+        let used =
+            |segment: &Segment<S::File>| segment.length > u64::from(segment.header.block_bytes);
+        let index = self.segments.iter().position(used).unwrap_or(0);
+        match self.first(index).filter(|_| self.counts(index)) {
+            Some(first) => Err(RecoverError::Gap { file: self.name(index), first, start }),
             None => Ok(0),
         }
     }
 }
 
-type Names = (Vec<u64>, Vec<String>, bool);
-
-fn sort_names<S: Storage>(storage: &S) -> Result<Names, RecoverError> {
-    let (mut sequences, mut spares, mut marked) = (Vec::new(), Vec::new(), false);
-    for name in storage.list().map_err(storage_failed("list", ""))? {
-        match segment::parse(&name) {
-            Name::Segment(sequence) => sequences.push(sequence),
-            Name::Spare => spares.push(name),
-            Name::Unfinished => {
-                storage.remove(&name).map_err(storage_failed("remove", &name))?;
-            }
-            Name::Other => marked |= name == store::NAME,
-        }
-    }
-    sequences.sort_unstable();
-    Ok((sequences, spares, marked))
+#[derive(Default)]
+struct Names {
+    sequences: Vec<u64>,
+    spares: Vec<String>,
+    unfinished: Vec<String>,
+    marked: bool,
 }
 
-fn read_store<S: Storage>(storage: &S) -> Result<u64, RecoverError> {
+fn sort_names<S: Storage>(storage: &S) -> Result<Names, RecoverError> {
+    let mut names = Names::default();
+    for name in storage.list().map_err(storage_failed("list", ""))? {
+        match segment::parse(&name) {
+            Name::Segment(sequence) => names.sequences.push(sequence),
+            Name::Spare => names.spares.push(name),
+            Name::Unfinished => names.unfinished.push(name),
+            Name::Other => names.marked |= name == store::NAME,
+        }
+    }
+    names.sequences.sort_unstable();
+    Ok(names)
+}
+
+fn read_store<S: Storage>(storage: &S) -> Result<Identity, RecoverError> {
     let file = store::NAME.to_owned();
     store::read(storage).map_err(|fault| match fault {
         StoreFault::Io(source) => RecoverError::Storage { operation: "read", file, source },
@@ -134,7 +134,10 @@ fn read_store<S: Storage>(storage: &S) -> Result<u64, RecoverError> {
     })
 }
 
-fn open_segment<S: Storage>(storage: &S, sequence: u64) -> Result<Segment<S::File>, RecoverError> {
+pub(crate) fn open_segment<S: Storage>(
+    storage: &S,
+    sequence: u64,
+) -> Result<Segment<S::File>, RecoverError> {
     let name = segment::name(sequence);
     let file = storage.open(&name).map_err(storage_failed("open", &name))?;
     let length = file.length().map_err(storage_failed("measure", &name))?;
@@ -175,4 +178,12 @@ fn first_position<F: StorageFile>(segment: &Segment<F>) -> Result<Option<u64>, R
         .header(u64::from(segment.header.block_bytes))
         .map_err(|source| read_failed(segment, source))?;
     Ok(header.map(|header| header.position))
+}
+
+/// Returns the identity of the store in `storage`, or the proposed one where there is none yet.
+///
+/// # Errors
+/// The files that say it are damaged, or the storage failed.
+pub fn identify<S: Storage>(storage: &S, proposed: Identity) -> Result<Identity, RecoverError> {
+    Ok(open(storage, 1, proposed)?.identity)
 }

@@ -27,7 +27,7 @@ const OFFSET_LINK: usize = OFFSET_DURABLE_UPTO + 8;
 const OFFSET_HEADER_CRC: usize = OFFSET_LINK + 4;
 
 const _: () = assert!(OFFSET_HEADER_CRC + 4 == HEADER_BYTES, "fields fill the header");
-const _: () = assert!(OFFSET_SEGMENT_ID % 8 == 0, "8-byte fields are aligned");
+const _: () = assert!(OFFSET_SEGMENT_ID.is_multiple_of(8), "8-byte fields are aligned");
 const _: () = assert!(HEADER_BYTES <= 512, "a header fits into the smallest block");
 
 /// What a frame is for.

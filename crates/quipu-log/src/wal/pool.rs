@@ -135,16 +135,20 @@ impl<S: Storage> Pool<S> {
             (info, state.spares.len() < self.target)
         };
         let (name, spare) = (segment::name(info.sequence), segment::spare_name(info.sequence));
-        if keep {
-            self.storage.rename(&name, &spare)?;
-        } else {
-            self.storage.remove(&name)?;
+        let gone =
+            if keep { self.storage.rename(&name, &spare) } else { self.storage.remove(&name) };
+        // An attempt whose sync of the directory failed has moved it already.
+        if let Err(error) = gone
+            && error.kind() != io::ErrorKind::NotFound
+        {
+            return Err(error);
         }
         // One at a time: were two unsynced, a power cut could leave a gap between segments.
         self.storage.sync_dir()?;
+        let there = keep && self.storage.open(&spare).is_ok();
         let mut state = self.state.lock();
         state.sealed.remove(0);
-        if keep {
+        if there {
             state.spares.push(spare);
         }
         Ok(Some(info))

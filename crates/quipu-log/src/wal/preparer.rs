@@ -8,7 +8,7 @@ use crate::{
     storage::{Storage, StorageFile},
     wal::{
         Random,
-        pool::{Pool, SegmentInfo},
+        pool::Pool,
         segment::{self, Header, Segment},
     },
 };
@@ -38,9 +38,9 @@ pub enum PrepareError {
     },
 }
 
-/// Prepares and retires segments. One thread owns it; the writer goes on meanwhile.
+/// Prepares segments. One thread owns it; the writer goes on meanwhile.
 pub struct Preparer<S: Storage> {
-    pool: Arc<Pool<S>>,
+    pub(crate) pool: Arc<Pool<S>>,
     random: Random,
     stuck: bool,
 }
@@ -71,19 +71,6 @@ impl<S: Storage> Preparer<S> {
             self.prepare()?;
         }
         Ok(())
-    }
-
-    /// Returns the sealed segments, oldest first.
-    pub fn sealed(&self) -> Vec<SegmentInfo> {
-        self.pool.sealed()
-    }
-
-    /// Gives up the oldest sealed segment, whose frames a snapshot must hold durably; returns it.
-    ///
-    /// # Errors
-    /// When the storage fails; the segment may then be gone after a restart.
-    pub fn retire_oldest(&mut self) -> io::Result<Option<SegmentInfo>> {
-        self.pool.retire_oldest()
     }
 
     fn prepare(&mut self) -> Result<(), PrepareError> {

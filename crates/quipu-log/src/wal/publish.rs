@@ -38,7 +38,7 @@ pub(crate) fn publish<S: Storage>(
         next_sequence: sequence + 1,
     };
     let layout = (options.segment_bytes, options.prepared);
-    let pool = Pool::new(storage.clone(), chain.store_id, layout, stock);
+    let pool = Pool::new(storage.clone(), chain.identity.store_id, layout, stock);
     let start = Start {
         position: walk.durable,
         link: walk.durable_link,
@@ -52,7 +52,7 @@ pub(crate) fn publish<S: Storage>(
         .map_err(storage_failed("name", &unfinished))?;
     wal.all_durable();
     if !chain.marked {
-        store::write(storage, chain.store_id).map_err(storage_failed("write", store::NAME))?;
+        store::write(storage, chain.identity).map_err(storage_failed("write", store::NAME))?;
     }
     shorten(&chain, walk)?;
     Ok(wal)
@@ -102,7 +102,7 @@ fn create<S: Storage>(
 ) -> Result<Segment<S::File>, RecoverError> {
     let sequence = chain.segments.last().map_or(1, |last| last.header.sequence + 1);
     let block_bytes = storage.block_bytes();
-    let header = Header { block_bytes, store_id: chain.store_id, segment_id, sequence };
+    let header = Header { block_bytes, store_id: chain.identity.store_id, segment_id, sequence };
     let name = segment::unfinished_name(sequence);
     let file = create_or_open(storage, &name).map_err(storage_failed("create", &name))?;
     segment::format(&file, &header, length).map_err(storage_failed("write", &name))?;
@@ -120,15 +120,12 @@ fn rewrite<S: Storage>(
     for tail in &walk.tail {
         let Some(segment) = chain.segments.get(tail.index) else { continue };
         let mut reader = Reader::new(segment, buffer);
-        match reader.frame(tail.offset).map_err(|source| read_failed(segment, source))? {
-            Found::Frame { payload, .. } => {
-                wal.put_frame(tail.kind, walk.durable, &[payload]).map_err(rewrite_failed)?;
-            }
-            _ => {
-                let source = std::io::Error::other("a second reading differs from the first");
-                return Err(read_failed(segment, source));
-            }
-        }
+        let found = reader.frame(tail.offset).map_err(|source| read_failed(segment, source))?;
+        let Found::Frame { payload, .. } = found else {
+            let source = std::io::Error::other("a second reading differs from the first");
+            return Err(read_failed(segment, source));
+        };
+        wal.put_frame(tail.kind, walk.durable, &[payload]).map_err(rewrite_failed)?;
         buffer = reader.into_buffer();
     }
     let position = wal.position();

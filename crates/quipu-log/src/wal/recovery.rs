@@ -26,6 +26,7 @@ use crate::{
         publish,
         reader::{Found, Reader},
         segment::{self, Segment},
+        store::{self, Identity},
     },
 };
 
@@ -87,6 +88,9 @@ pub enum RecoverError {
     /// All segments are missing.
     #[error("the directory is a store but holds no segments; restore them from a copy")]
     MissingLog,
+    /// The file that says how the store was created is missing.
+    #[error("the file {} is missing; restore it from a copy", store::NAME)]
+    MissingStore,
     /// The log begins later than the snapshot ends.
     #[error(
         "the log begins at position {first} in {file}, but position {start} is needed; restore \
@@ -134,6 +138,19 @@ pub enum RecoverError {
         /// Where that frame is, in bytes.
         proof_offset: u64,
     },
+    /// A sealed segment does not check while the log is in use.
+    #[error(
+        "{file} is damaged at offset {offset}: frame {position}, which was durable, does not \
+         check; take a copy of the data before the next restart"
+    )]
+    SealedDamaged {
+        /// The segment.
+        file: String,
+        /// Where the frame should be, in bytes.
+        offset: u64,
+        /// Its position.
+        position: u64,
+    },
     /// The caller could not take a frame's payload.
     #[error("the payload of frame {position} is refused")]
     Visit {
@@ -156,8 +173,8 @@ pub struct Cut {
     pub offset: u64,
     /// Its position.
     pub position: u64,
-    /// How many blocks that were not zero lay at or beyond it.
-    pub blocks: u64,
+    /// How many bytes lay at or beyond it, in blocks that were not zero.
+    pub bytes: u64,
     /// How many intact frame headers were among them.
     pub frames: u64,
 }
@@ -166,7 +183,7 @@ pub struct Cut {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Report {
     /// The identity of the store.
-    pub store_id: u64,
+    pub identity: Identity,
     /// Whether the store is new.
     pub created: bool,
     /// How many payloads were handed to the visitor.
@@ -203,15 +220,54 @@ pub fn recover<S, E>(
     storage: &S,
     mut options: Options,
     start: u64,
-    mut visit: impl FnMut(u64, &[u8]) -> Result<(), E>,
+    visit: impl FnMut(u64, &[u8]) -> Result<(), E>,
 ) -> Result<Recovered<S>, RecoverError>
 where
     S: Storage,
     E: Error + Send + Sync + 'static,
 {
-    assert!(start > 0, "positions begin at 1");
     check_sizes(storage, &mut options)?;
-    let chain = chain::open(storage, start, &mut options.random)?;
+    let (chain, walk, beyond) = read(storage, options.identity, start, visit)?;
+    let report = walk.report(&chain, &beyond);
+    for name in &chain.unfinished {
+        storage.remove(name).map_err(storage_failed("remove", name))?;
+    }
+    let wal = publish::publish(storage, chain, &walk, &beyond, &mut options)?;
+    let preparer = Preparer::new(wal.pool(), options.random);
+    Ok(Recovered { wal, preparer, report })
+}
+
+/// Reads the log like [`recover`] and changes nothing: for looking at a store that no process has
+/// open.
+///
+/// # Errors
+/// See [`RecoverError`].
+pub fn replay<S, E>(
+    storage: &S,
+    start: u64,
+    visit: impl FnMut(u64, &[u8]) -> Result<(), E>,
+) -> Result<Report, RecoverError>
+where
+    S: Storage,
+    E: Error + Send + Sync + 'static,
+{
+    let nothing = Identity { store_id: 0, shards: 0 };
+    let (chain, walk, beyond) = read(storage, nothing, start, visit)?;
+    Ok(walk.report(&chain, &beyond))
+}
+
+fn read<S, E>(
+    storage: &S,
+    proposed: Identity,
+    start: u64,
+    mut visit: impl FnMut(u64, &[u8]) -> Result<(), E>,
+) -> Result<(Chain<S>, Walk, Beyond), RecoverError>
+where
+    S: Storage,
+    E: Error + Send + Sync + 'static,
+{
+    assert!(start > 0, "positions begin at 1");
+    let chain = chain::open(storage, start, proposed)?;
     let mut walk = Walk::begin(&chain, start)?;
     walk.run(&chain, start, &mut |position, payload| {
         visit(position, payload)
@@ -219,10 +275,10 @@ where
     })?;
     let beyond = walk.look_on(&chain)?;
     walk.judge(&chain, start, &beyond)?;
-    let report = walk.report(&chain, &beyond);
-    let wal = publish::publish(storage, chain, &walk, &beyond, &mut options)?;
-    let preparer = Preparer::new(wal.pool(), options.random);
-    Ok(Recovered { wal, preparer, report })
+    if !chain.marked && (walk.visited > 0 || start > 1) {
+        return Err(RecoverError::MissingStore);
+    }
+    Ok((chain, walk, beyond))
 }
 
 fn check_sizes<S: Storage>(storage: &S, options: &mut Options) -> Result<(), RecoverError> {
@@ -273,6 +329,7 @@ pub(crate) struct Beyond {
     durable: u64,
     frames: u64,
     blocks: u64,
+    bytes: u64,
     /// How many of the blocks are in the segment where the walk ended.
     here: u64,
     /// For every later segment, whether it holds only zeros.
@@ -436,11 +493,11 @@ impl Walk {
             file,
             offset,
             position: self.expected,
-            blocks: beyond.blocks,
+            bytes: beyond.bytes,
             frames: beyond.frames,
         });
         Report {
-            store_id: chain.store_id,
+            identity: chain.identity,
             created: chain.segments.is_empty(),
             visited: self.visited,
             position: self.expected - 1,
@@ -463,6 +520,7 @@ impl Beyond {
         while offset < segment.length {
             if !reader.is_zero(offset)? {
                 self.blocks += 1;
+                self.bytes += u64::from(segment.header.block_bytes);
                 self.note(index, offset, reader.header(offset)?);
             }
             offset += u64::from(segment.header.block_bytes);

@@ -25,7 +25,7 @@ const OFFSET_SEQUENCE: usize = 32;
 const OFFSET_CRC: usize = 44;
 
 const _: () = assert!(OFFSET_CRC + 4 == HEADER_BYTES, "the checksum closes the header");
-const _: () = assert!(OFFSET_STORE_ID % 8 == 0, "8-byte fields are aligned");
+const _: () = assert!(OFFSET_STORE_ID.is_multiple_of(8), "8-byte fields are aligned");
 
 /// The fields of a segment's header.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

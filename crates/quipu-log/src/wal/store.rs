@@ -1,4 +1,4 @@
-//! The file that says that a directory is a store, and which one.
+//! The file that says that a directory is a store, which one, and with how many shards.
 //!
 //! Written once, after the first segment is durable. Without it, a directory whose segments were
 //! all lost would look like a new one and start from nothing.
@@ -13,11 +13,20 @@ use crate::storage::{Storage, StorageFile};
 pub(crate) const NAME: &str = "STORE";
 
 const UNFINISHED_NAME: &str = "STORE.unfinished";
-const BYTES: usize = 24;
+const BYTES: usize = 28;
 const MAGIC: [u8; 8] = *b"QUIPUSTO";
 
 /// The version of the store that this code writes and reads.
 pub(crate) const VERSION: u32 = 1;
+
+/// What is fixed when a store is created.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Identity {
+    /// Random; in every file of the store. Routes may depend on it.
+    pub store_id: u64,
+    /// Into how many shards the key space is divided.
+    pub shards: u16,
+}
 
 /// Why the file cannot be used.
 #[derive(Debug)]
@@ -27,44 +36,50 @@ pub(crate) enum StoreFault {
     Version(u32),
 }
 
-fn encode(store_id: u64) -> [u8; BYTES] {
+fn encode(identity: Identity) -> [u8; BYTES] {
     let mut bytes = [0; BYTES];
     bytes[..8].copy_from_slice(&MAGIC);
     bytes[8..12].copy_from_slice(&VERSION.to_le_bytes());
-    bytes[12..20].copy_from_slice(&store_id.to_le_bytes());
-    let checksum = crc32c(&bytes[..20]);
-    bytes[20..].copy_from_slice(&checksum.to_le_bytes());
+    bytes[12..14].copy_from_slice(&identity.shards.to_le_bytes());
+    bytes[16..24].copy_from_slice(&identity.store_id.to_le_bytes());
+    let checksum = crc32c(&bytes[..24]);
+    bytes[24..].copy_from_slice(&checksum.to_le_bytes());
     bytes
 }
 
+fn decode(bytes: [u8; BYTES]) -> Result<Identity, StoreFault> {
+    let number = |at: usize| {
+        let mut value = [0; 8];
+        value.copy_from_slice(&bytes[at..at + 8]);
+        u64::from_le_bytes(value)
+    };
+    if bytes[..8] != MAGIC || (number(20) >> 32) as u32 != crc32c(&bytes[..24]) {
+        return Err(StoreFault::Damaged);
+    }
+    match number(8) as u32 {
+        VERSION => Ok(Identity { store_id: number(16), shards: (number(8) >> 32) as u16 }),
+        version => Err(StoreFault::Version(version)),
+    }
+}
+
 /// Reads the identity of the store.
-pub(crate) fn read<S: Storage>(storage: &S) -> Result<u64, StoreFault> {
+pub(crate) fn read<S: Storage>(storage: &S) -> Result<Identity, StoreFault> {
     let mut bytes = [0; BYTES];
     let read = storage.open(NAME).and_then(|file| file.read_at(&mut bytes, 0));
     if read.map_err(StoreFault::Io)? != BYTES {
         return Err(StoreFault::Damaged);
     }
-    let [body @ .., a, b, c, d] = bytes;
-    let [m0, m1, m2, m3, m4, m5, m6, m7, v0, v1, v2, v3, id @ ..] = body;
-    if [m0, m1, m2, m3, m4, m5, m6, m7] != MAGIC
-        || u32::from_le_bytes([a, b, c, d]) != crc32c(&body)
-    {
-        return Err(StoreFault::Damaged);
-    }
-    match u32::from_le_bytes([v0, v1, v2, v3]) {
-        VERSION => Ok(u64::from_le_bytes(id)),
-        version => Err(StoreFault::Version(version)),
-    }
+    decode(bytes)
 }
 
 /// Writes the identity of the store, durably.
-pub(crate) fn write<S: Storage>(storage: &S, store_id: u64) -> io::Result<()> {
+pub(crate) fn write<S: Storage>(storage: &S, identity: Identity) -> io::Result<()> {
     match storage.remove(UNFINISHED_NAME) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
         _ => {}
     }
     let file = storage.create(UNFINISHED_NAME)?;
-    file.write_at(&encode(store_id), 0)?;
+    file.write_at(&encode(identity), 0)?;
     file.sync()?;
     storage.rename(UNFINISHED_NAME, NAME)?;
     storage.sync_dir()
@@ -72,16 +87,17 @@ pub(crate) fn write<S: Storage>(storage: &S, store_id: u64) -> io::Result<()> {
 
 #[cfg(test)]
 mod tests {
-    use super::{NAME, StoreFault, read, write};
+    use super::{Identity, NAME, StoreFault, read, write};
     use crate::storage::{Storage, StorageFile, memory::Memory};
 
     #[test]
     fn the_identity_survives_and_damage_is_noticed() {
         let memory = Memory::new();
         assert!(matches!(read(&memory), Err(StoreFault::Io(_))));
-        write(&memory, 0x0102_0304).unwrap();
-        assert!(matches!(read(&memory), Ok(0x0102_0304)));
-        for bit in 0..24 * 8 {
+        let identity = Identity { store_id: 0x0102_0304, shards: 64 };
+        write(&memory, identity).unwrap();
+        assert_eq!(read(&memory).ok(), Some(identity));
+        for bit in 0..28 * 8 {
             let damaged = memory.copy();
             damaged.flip_bit(NAME, bit);
             assert!(matches!(read(&damaged), Err(StoreFault::Damaged)), "bit {bit}");
@@ -91,9 +107,10 @@ mod tests {
     #[test]
     fn the_bytes_of_version_1_stay() {
         let memory = Memory::new();
-        write(&memory, 7).unwrap();
-        let mut bytes = [0; 24];
+        write(&memory, Identity { store_id: 7, shards: 64 }).unwrap();
+        let mut bytes = [0; 28];
         memory.open(NAME).unwrap().read_at(&mut bytes, 0).unwrap();
-        assert_eq!(&bytes[..20], b"QUIPUSTO\x01\0\0\0\x07\0\0\0\0\0\0\0");
+        let fixture = b"QUIPUSTO\x01\0\0\0\x40\0\0\0\x07\0\0\0\0\0\0\0\x76\x7E\x09\x59";
+        assert_eq!(&bytes, fixture);
     }
 }

@@ -50,7 +50,7 @@ fn open_from<S: Storage>(
 
 /// The payload of the n-th frame: some take two blocks.
 fn payload(number: u64) -> Vec<u8> {
-    let length = if number % 3 == 0 { 700 } else { 20 + number as usize % 50 };
+    let length = if number.is_multiple_of(3) { 700 } else { 20 + number as usize % 50 };
     let mut bytes = number.to_le_bytes().to_vec();
     bytes.resize(length, number as u8);
     bytes

@@ -185,6 +185,24 @@ impl<S: Storage> Wal<S> {
         Ok(())
     }
 
+    /// Goes on to the next prepared segment, so that the present one can be folded; false when it
+    /// holds nothing yet or none is prepared.
+    ///
+    /// # Errors
+    /// [`WriteError::Failed`], once and for all.
+    pub fn seal(&mut self) -> Result<bool, WriteError> {
+        self.check()?;
+        if self.position < self.first || self.pool.ready_length() == 0 {
+            return Ok(false);
+        }
+        self.next_segment()
+    }
+
+    /// Returns how many bytes of the current segment are used.
+    pub fn segment_used(&self) -> u64 {
+        self.offset
+    }
+
     /// Returns the sealed segments, oldest first.
     pub fn sealed(&self) -> Vec<SegmentInfo> {
         self.pool.sealed()
@@ -212,10 +230,16 @@ impl<S: Storage> Wal<S> {
         if self.pool.ready_length() < needed {
             return Err(WriteError::NoRoom { length });
         }
+        match self.next_segment() {
+            Ok(true) => Ok(()),
+            Ok(false) => Err(WriteError::NoRoom { length }),
+            Err(error) => Err(error),
+        }
+    }
+
+    fn next_segment(&mut self) -> Result<bool, WriteError> {
         self.sync()?;
-        let Some(next) = self.pool.take_ready() else {
-            return Err(WriteError::NoRoom { length });
-        };
+        let Some(next) = self.pool.take_ready() else { return Ok(false) };
         let sealed = SegmentInfo {
             sequence: self.segment.header.sequence,
             positions: self.first..self.position + 1,
@@ -225,7 +249,7 @@ impl<S: Storage> Wal<S> {
         self.offset = u64::from(next.header.block_bytes);
         self.first = self.position + 1;
         self.segment = next;
-        Ok(())
+        Ok(true)
     }
 
     /// Writes a frame where the caller has made sure that there is room.

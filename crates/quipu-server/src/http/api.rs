@@ -3,11 +3,12 @@
 use std::borrow::Cow;
 use std::time::Duration;
 
-pub use quipu_core::node::{Abort as GroupAbort, StreamView};
+use quipu_core::node::{Abort, StreamView};
 use quipu_core::op::{Ack, Op};
 use quipu_core::outcome::{Dependency, Reply};
+use quipu_metrics::label::{ConnectionCut, ConnectionRefusal};
 
-pub use crate::hub::LogFailed;
+use crate::hub::LogFailed;
 
 /// A node as HTTP sees it. Nothing here blocks; only [`NodeApi::durable`] waits.
 pub trait NodeApi: Send + Sync + 'static {
@@ -19,12 +20,7 @@ pub trait NodeApi: Send + Sync + 'static {
     ///
     /// # Errors
     /// With `atomic`: an item ended otherwise than it must, and nothing of the group was done.
-    fn group(
-        &self,
-        ops: &[Op<'_>],
-        atomic: bool,
-        replies: &mut Vec<Reply>,
-    ) -> Result<(), GroupAbort>;
+    fn group(&self, ops: &[Op<'_>], atomic: bool, replies: &mut Vec<Reply>) -> Result<(), Abort>;
 
     /// Visits about `count` counters from `cursor` (0: the start), appends what that depends on,
     /// and returns the next cursor (0: the end).
@@ -71,19 +67,34 @@ pub trait NodeApi: Send + Sync + 'static {
     /// The metrics as JSON.
     fn metrics_json(&self) -> String;
 
-    /// Says that a client connected; false where the node has as many connections as it may, and
-    /// this one is refused. A call of [`NodeApi::connection_closed`] follows only after true.
-    fn connection_opened(&self) -> bool {
-        true
-    }
+    /// Whether the node, over all its listeners, may serve one more connection.
+    fn admits(&self) -> bool;
 
-    /// Says that a client that had connected is gone.
-    fn connection_closed(&self) {}
+    /// Hears what happens on the listener; for the metrics.
+    fn note(&self, event: Event);
+}
 
-    /// Says that a request was answered, `took` after its head was complete.
-    fn answered(&self, status: u16, took: Duration) {
-        let _ = (status, took);
-    }
+/// What happens on a listener.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Event {
+    /// A connection was accepted.
+    Opened,
+    /// A connection that was accepted is closed.
+    Closed,
+    /// A connection was closed before it was served.
+    Refused(ConnectionRefusal),
+    /// A connection is closed by us.
+    Cut(ConnectionCut),
+    /// Bytes came in.
+    Received(u64),
+    /// Bytes went out.
+    Sent(u64),
+    /// An answer begins to wait for the log.
+    Held,
+    /// An answer waits no more.
+    Released,
+    /// A request was answered, this long after its head was complete.
+    Answered(Duration),
 }
 
 /// Why a node is not well or does not serve.

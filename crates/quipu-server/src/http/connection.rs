@@ -10,6 +10,7 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper::{Request, Response};
 use hyper_util::rt::TokioIo;
+use quipu_metrics::label::ConnectionCut;
 use quipu_wire::http::problem::{Kind, MEDIA_TYPE, Problem};
 use quipu_wire::json::reply;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -17,7 +18,7 @@ use tokio::net::TcpStream;
 use tokio::sync::watch;
 use tokio::time::{Instant, Sleep, sleep_until, timeout};
 
-use crate::http::api::NodeApi;
+use crate::http::api::{Event, NodeApi};
 use crate::http::link::{Lapse, Link, LinkIo};
 use crate::http::respond::{Gate, respond};
 
@@ -37,6 +38,7 @@ pub(crate) async fn run<N: NodeApi>(
     drop(stream.set_nodelay(true));
     let link = Arc::new(Link::new(stream, &gate.limits));
     drive(&link, &gate, &mut stop).await;
+    note_traffic(&gate, &link);
     if let Some(link) = Arc::into_inner(link) {
         close(link).await;
     }
@@ -53,6 +55,7 @@ async fn drive<N: NodeApi>(
             link.begin_request();
             let response = respond(&gate, request).await;
             link.end_request();
+            note_traffic(&gate, &link);
             Ok::<Response<_>, std::convert::Infallible>(response)
         }
     });
@@ -69,12 +72,16 @@ async fn drive<N: NodeApi>(
             is_stopping = true;
             Pin::new(&mut connection).graceful_shutdown();
         }
-        let end = Pin::new(&mut connection).poll(cx);
-        let drained = link.poll_drain(cx);
-        if end.is_ready() || matches!(drained, Poll::Ready(Err(_))) {
+        if let Poll::Ready(end) = Pin::new(&mut connection).poll(cx) {
+            if end.is_err_and(|error| error.is_parse()) {
+                gate.note(Event::Cut(ConnectionCut::Protocol));
+            }
             return Poll::Ready(());
         }
-        poll_lapse(sleep.as_mut(), link, cx).map(|lapse| say_why(link, lapse))
+        if let Poll::Ready(Err(_)) = link.poll_drain(cx) {
+            return Poll::Ready(());
+        }
+        poll_lapse(sleep.as_mut(), link, cx).map(|lapse| cut(gate, link, lapse))
     })
     .await;
 }
@@ -97,11 +104,23 @@ fn poll_lapse(mut sleep: Pin<&mut Sleep>, link: &Link, cx: &mut Context<'_>) -> 
 }
 
 /// A client whose head did not come in time is told so; of others nothing is expected.
-fn say_why(link: &Link, lapse: Lapse) {
-    if lapse != Lapse::Head {
-        return;
-    }
-    link.gather_last(&raw_problem(&Problem::new(Kind::Slow, "the head did not come in time")));
+fn cut<N: NodeApi>(gate: &Gate<N>, link: &Link, lapse: Lapse) {
+    let reason = match lapse {
+        Lapse::Idle => ConnectionCut::Idle,
+        Lapse::Stalled => ConnectionCut::Unread,
+        Lapse::Head => {
+            let problem = Problem::new(Kind::Slow, "the head did not come in time");
+            link.gather_last(&raw_problem(&problem));
+            ConnectionCut::Slow
+        }
+    };
+    gate.note(Event::Cut(reason));
+}
+
+fn note_traffic<N: NodeApi>(gate: &Gate<N>, link: &Link) {
+    let (received, sent) = link.take_traffic();
+    gate.note(Event::Received(received));
+    gate.note(Event::Sent(sent));
 }
 
 /// A whole response with a problem, for where there is no request to answer.

@@ -1,5 +1,6 @@
 //! Operations on counters: one, or a batch.
 
+use quipu_core::node::Abort;
 use quipu_core::op::{Ack, Action, Op, ReadLevel, Token};
 use quipu_core::outcome::{Dependency, Reply};
 use quipu_wire::http::ask::{self, Asks};
@@ -8,7 +9,7 @@ use quipu_wire::http::route::Endpoint;
 use quipu_wire::json::reply::{self, BatchReply, ItemReply, Reached};
 use quipu_wire::json::request::{self, Batch, BodyError};
 
-use crate::http::api::{GroupAbort, NodeApi};
+use crate::http::api::NodeApi;
 use crate::http::respond::{Answer, Gate};
 
 /// The levels of one request.
@@ -59,37 +60,22 @@ pub(crate) fn action(endpoint: Endpoint, body: &[u8]) -> Result<Action, BodyErro
     }
 }
 
-/// Waits for what a reply depends on.
-///
-/// # Errors
-/// The log has failed.
-pub(crate) async fn hold(
-    node: &impl NodeApi,
-    depends: &[Dependency],
-    has_written: bool,
-) -> Result<(), Problem> {
-    if depends.iter().all(|d| d.batch == 0) {
-        return Ok(());
-    }
-    node.durable(depends).await.map_err(|_| Problem::log_failed(has_written))
-}
-
 /// One operation. A token is for writes; reads repeat without one.
 ///
 /// # Errors
 /// The problem that answers it.
 pub(crate) async fn single<N: NodeApi>(
-    node: &N,
+    gate: &Gate<N>,
     asks: &Asks<'_>,
     name: &str,
     action: Action,
 ) -> Result<Answer, Problem> {
-    let levels = Levels::new(node, asks);
+    let levels = Levels::new(&*gate.node, asks);
     let token = if action.is_write() { asks.token } else { Token::None };
     let op = Op { name, action, token };
-    let reply = node.execute(&op);
+    let reply = gate.node.execute(&op);
     if levels.holds(&action) {
-        hold(node, &[reply.depends], action.is_write()).await?;
+        gate.hold(&[reply.depends], action.is_write()).await?;
     }
     let reached = levels.reached(&action, reply.depends);
     reply::word(&op, &reply, reached).map(|body| Answer::json(&body))
@@ -117,14 +103,14 @@ pub(crate) async fn batch<N: NodeApi>(
         first_wrong(&batch)?;
     }
     let ops = batch.ops(key);
-    let (node, levels) = (&*gate.node, Levels::new(&*gate.node, asks));
+    let levels = Levels::new(&*gate.node, asks);
     let mut replies = Vec::with_capacity(ops.len());
-    if let Err(abort) = node.group(&ops, batch.atomic, &mut replies) {
-        return Err(word_abort(node, levels, &ops, &abort).await);
+    if let Err(abort) = gate.node.group(&ops, batch.atomic, &mut replies) {
+        return Err(word_abort(gate, levels, &ops, &abort).await);
     }
     let held = ops.iter().zip(&replies).filter(|(op, _)| levels.holds(&op.action));
     let depends: Vec<Dependency> = held.map(|(_, reply)| reply.depends).collect();
-    hold(node, &depends, ops.iter().any(|op| op.action.is_write())).await?;
+    gate.hold(&depends, ops.iter().any(|op| op.action.is_write())).await?;
     Ok(Answer::json(&word_batch(&batch, &ops, &replies, levels)))
 }
 
@@ -139,16 +125,16 @@ fn first_wrong(batch: &Batch<'_>) -> Result<(), Problem> {
 
 /// The problem of a group that was taken back. What it says of the item is held like any reply.
 async fn word_abort<N: NodeApi>(
-    node: &N,
+    gate: &Gate<N>,
     levels: Levels,
     ops: &[Op<'_>],
-    abort: &GroupAbort,
+    abort: &Abort,
 ) -> Problem {
     let Some(op) = ops.get(abort.index) else {
         return Problem::new(Kind::BadRequest, "the batch was taken back");
     };
     if levels.holds(&op.action)
-        && let Err(problem) = hold(node, &[abort.reply.depends], false).await
+        && let Err(problem) = gate.hold(&[abort.reply.depends], false).await
     {
         return problem;
     }

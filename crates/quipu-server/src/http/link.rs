@@ -62,6 +62,8 @@ struct State {
     gathered: Vec<u8>,
     /// How much of `gathered` is written.
     written: usize,
+    /// Bytes read and written since they were last taken.
+    traffic: (u64, u64),
 }
 
 impl Link {
@@ -73,6 +75,7 @@ impl Link {
             stalled: None,
             gathered: Vec::new(),
             written: 0,
+            traffic: (0, 0),
         };
         Self {
             stream,
@@ -96,6 +99,11 @@ impl Link {
     /// A request is answered.
     pub(crate) fn end_request(&self) {
         self.state.lock().enter(Phase::Idle);
+    }
+
+    /// Bytes read and written since the last call.
+    pub(crate) fn take_traffic(&self) -> (u64, u64) {
+        std::mem::take(&mut self.state.lock().traffic)
     }
 
     /// The next deadline, if there is one, and which it is.
@@ -126,10 +134,7 @@ impl Link {
             ready!(self.stream.poll_read_ready(cx))?;
             match self.stream.try_read_buf(buf) {
                 Ok(bytes) => {
-                    let mut state = self.state.lock();
-                    if bytes > 0 && state.phase == Phase::Idle {
-                        state.enter(Phase::Head);
-                    }
+                    self.state.lock().note_read(bytes);
                     return Poll::Ready(Ok(()));
                 }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
@@ -151,6 +156,13 @@ impl Link {
 }
 
 impl State {
+    fn note_read(&mut self, bytes: usize) {
+        self.traffic.0 += bytes as u64;
+        if bytes > 0 && self.phase == Phase::Idle {
+            self.enter(Phase::Head);
+        }
+    }
+
     fn enter(&mut self, phase: Phase) {
         self.phase = phase;
         self.since = Instant::now();
@@ -165,6 +177,7 @@ impl State {
             match stream.try_write(rest) {
                 Ok(bytes) => {
                     self.written += bytes;
+                    self.traffic.1 += bytes as u64;
                     self.moved();
                 }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}

@@ -3,21 +3,21 @@
 use quipu_core::op::{Ack, Action};
 use quipu_core::outcome::Dependency;
 use quipu_wire::http::ask::Asks;
-use quipu_wire::http::pattern;
 use quipu_wire::http::problem::{Field, Kind, Problem};
 use quipu_wire::http::query;
 use quipu_wire::json::reply::{ScanReply, StreamReply};
+use quipu_wire::resp::pattern;
 
 use crate::http::api::NodeApi;
-use crate::http::counter::{Levels, hold};
-use crate::http::respond::Answer;
+use crate::http::counter::Levels;
+use crate::http::respond::{Answer, Gate};
 
 /// Lists counters.
 ///
 /// # Errors
 /// The query is not understood, or the log has failed.
 pub(crate) async fn scan<N: NodeApi>(
-    node: &N,
+    gate: &Gate<N>,
     asks: &Asks<'_>,
     text: Option<&str>,
 ) -> Result<Answer, Problem> {
@@ -29,8 +29,8 @@ pub(crate) async fn scan<N: NodeApi>(
             items.push((name.to_owned(), value));
         }
     };
-    let next = node.scan(query.cursor, query.limit, &mut visit, &mut depends);
-    let ack = settle(node, asks, &depends).await?;
+    let next = gate.node.scan(query.cursor, query.limit, &mut visit, &mut depends);
+    let ack = settle(gate, asks, &depends).await?;
     Ok(Answer::json(&ScanReply { items, next, ack }))
 }
 
@@ -39,12 +39,12 @@ pub(crate) async fn scan<N: NodeApi>(
 /// # Errors
 /// Nothing is, or the log has failed.
 pub(crate) async fn stream<N: NodeApi>(
-    node: &N,
+    gate: &Gate<N>,
     asks: &Asks<'_>,
     name: &[u8],
 ) -> Result<Answer, Problem> {
-    let view = node.stream(name);
-    let ack = settle(node, asks, &view.depends).await?;
+    let view = gate.node.stream(name);
+    let ack = settle(gate, asks, &view.depends).await?;
     if view.checkpoint.is_none() && view.marks.is_empty() {
         let name = String::from_utf8_lossy(name).into_owned();
         let problem = Problem::new(Kind::Absent, format!("there is no stream {name:?}"));
@@ -55,13 +55,13 @@ pub(crate) async fn stream<N: NodeApi>(
 }
 
 /// Waits as a read of its level does, and says what is vouched for.
-async fn settle(
-    node: &impl NodeApi,
+async fn settle<N: NodeApi>(
+    gate: &Gate<N>,
     asks: &Asks<'_>,
     depends: &[Dependency],
 ) -> Result<Ack, Problem> {
-    if Levels::new(node, asks).holds(&Action::Get) {
-        hold(node, depends, false).await?;
+    if Levels::new(&*gate.node, asks).holds(&Action::Get) {
+        gate.hold(depends, false).await?;
         return Ok(Ack::Fsync);
     }
     let is_durable = depends.iter().all(|d| d.batch == 0);

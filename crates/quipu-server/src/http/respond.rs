@@ -8,6 +8,8 @@ use hyper::header::{ACCEPT, ALLOW, CONNECTION, CONTENT_TYPE, HeaderValue, RETRY_
 use hyper::http::request::Parts;
 use hyper::{Request, Response, StatusCode};
 use quipu_core::op::Token;
+use quipu_core::outcome::Dependency;
+use quipu_metrics::label::ConnectionCut;
 use quipu_wire::http::ask::{self, Asks};
 use quipu_wire::http::problem::{Kind, MEDIA_TYPE, Problem};
 use quipu_wire::http::route::{self, Endpoint, Route, RouteError};
@@ -15,7 +17,7 @@ use quipu_wire::json::reply;
 use tokio::sync::Semaphore;
 use tokio::time::Instant;
 
-use crate::http::api::{NodeApi, Unwell};
+use crate::http::api::{Event, NodeApi, Unwell};
 use crate::http::limits::{HttpLimits, Surface};
 use crate::http::{body, counter, listing};
 
@@ -34,6 +36,45 @@ pub(crate) struct Gate<N> {
     pub(crate) limits: HttpLimits,
     /// What is left of `limits.inflight_bytes`.
     pub(crate) inflight: Semaphore,
+}
+
+impl<N: NodeApi> Gate<N> {
+    /// Tells the node what happened on this listener.
+    pub(crate) fn note(&self, event: Event) {
+        self.node.note(event);
+    }
+
+    /// Waits for what a reply depends on.
+    ///
+    /// # Errors
+    /// The log has failed.
+    pub(crate) async fn hold(
+        &self,
+        depends: &[Dependency],
+        has_written: bool,
+    ) -> Result<(), Problem> {
+        if depends.iter().all(|d| d.batch == 0) {
+            return Ok(());
+        }
+        let _held = Held::new(self);
+        self.node.durable(depends).await.map_err(|_| Problem::log_failed(has_written))
+    }
+}
+
+/// An answer that waits, or is given up because its client is gone.
+struct Held<'a, N: NodeApi>(&'a Gate<N>);
+
+impl<'a, N: NodeApi> Held<'a, N> {
+    fn new(gate: &'a Gate<N>) -> Self {
+        gate.note(Event::Held);
+        Self(gate)
+    }
+}
+
+impl<N: NodeApi> Drop for Held<'_, N> {
+    fn drop(&mut self) {
+        self.0.note(Event::Released);
+    }
 }
 
 /// The body of an answer that is no problem.
@@ -63,9 +104,16 @@ pub(crate) async fn respond<N: NodeApi>(
     let (head, incoming) = request.into_parts();
     let response = match answer(gate, &head, incoming).await {
         Ok(answer) => success(answer),
-        Err(problem) => failure(&problem),
+        Err(problem) => {
+            match problem.kind {
+                Kind::Slow => gate.note(Event::Cut(ConnectionCut::Slow)),
+                Kind::TooBig => gate.note(Event::Cut(ConnectionCut::TooLarge)),
+                _ => {}
+            }
+            failure(&problem)
+        }
     };
-    gate.node.answered(response.status().as_u16(), begun.elapsed());
+    gate.note(Event::Answered(begun.elapsed()));
     response
 }
 
@@ -88,10 +136,10 @@ async fn answer<N: NodeApi>(
     };
     match route.endpoint {
         Endpoint::Batch => counter::batch(gate, &asks, &body.bytes).await,
-        Endpoint::Scan => listing::scan(&*gate.node, &asks, head.uri.query()).await,
-        Endpoint::Stream => listing::stream(&*gate.node, &asks, &route.name).await,
+        Endpoint::Scan => listing::scan(gate, &asks, head.uri.query()).await,
+        Endpoint::Stream => listing::stream(gate, &asks, &route.name).await,
         _ => match counter::action(route.endpoint, &body.bytes) {
-            Ok(action) => counter::single(&*gate.node, &asks, route.counter()?, action).await,
+            Ok(action) => counter::single(gate, &asks, route.counter()?, action).await,
             Err(error) => {
                 hold_stream(gate, &route, &asks);
                 Err(error.into())

@@ -4,12 +4,13 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
+use quipu_metrics::label::ConnectionRefusal;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 
-use crate::http::api::NodeApi;
+use crate::http::api::{Event, NodeApi};
 use crate::http::connection;
 use crate::http::limits::{HEADER_BYTES_MIN, HttpLimits};
 use crate::http::respond::Gate;
@@ -55,7 +56,11 @@ pub async fn serve<N: NodeApi>(
             () = &mut shutdown => break,
             accepted = listener.accept() => match accepted {
                 Ok((stream, _)) => clients.admit(stream),
-                Err(_) => sleep(ACCEPT_PAUSE).await,
+                Err(error) => {
+                    tracing::warn!(%error, "a connection could not be accepted");
+                    clients.gate.note(Event::Refused(ConnectionRefusal::Accept));
+                    sleep(ACCEPT_PAUSE).await;
+                }
             },
             Some(_) = clients.served.join_next() => {}
             Some(_) = clients.refused.join_next() => {}
@@ -78,14 +83,17 @@ struct Clients<N> {
 impl<N: NodeApi> Clients<N> {
     fn admit(&mut self, stream: TcpStream) {
         let has_room = self.served.len() < self.gate.limits.connections;
-        if has_room && self.gate.node.connection_opened() {
-            let open = Open { node: Arc::clone(&self.gate.node) };
+        if has_room && self.gate.node.admits() {
+            let open = Open::new(Arc::clone(&self.gate));
             let run = connection::run(stream, Arc::clone(&self.gate), self.stopping.clone());
             self.served.spawn(async move {
                 run.await;
                 drop(open);
             });
-        } else if self.refused.len() < REFUSALS_MAX {
+            return;
+        }
+        self.gate.note(Event::Refused(ConnectionRefusal::Limit));
+        if self.refused.len() < REFUSALS_MAX {
             self.refused.spawn(connection::refuse(stream));
         }
     }
@@ -102,11 +110,18 @@ impl<N: NodeApi> Clients<N> {
 
 /// Says that a connection is closed also where its task is cut off.
 struct Open<N: NodeApi> {
-    node: Arc<N>,
+    gate: Arc<Gate<N>>,
+}
+
+impl<N: NodeApi> Open<N> {
+    fn new(gate: Arc<Gate<N>>) -> Self {
+        gate.note(Event::Opened);
+        Self { gate }
+    }
 }
 
 impl<N: NodeApi> Drop for Open<N> {
     fn drop(&mut self) {
-        self.node.connection_closed();
+        self.gate.note(Event::Closed);
     }
 }

@@ -1,1 +1,8 @@
-//! Tests.
+//! HTTP over real sockets, on the real shards; what is durable is in the hands of the test.
+
+mod bounds;
+mod client;
+mod ends;
+mod held;
+mod node;
+mod requests;

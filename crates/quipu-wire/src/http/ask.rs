@@ -159,18 +159,18 @@ mod tests {
 
     const NONE: Asks<'static> = Asks { token: Token::None, ack: None, read: None };
 
-    fn check(headers: &[(&str, &[u8])], expected: Result<Asks<'_>, AskError>) {
-        assert_eq!(parse(headers.iter().copied()), expected, "{headers:?}");
+    fn check(headers: &[(&str, &[u8])], expected: &Result<Asks<'_>, AskError>) {
+        assert_eq!(&parse(headers.iter().copied()), expected, "{headers:?}");
     }
 
     fn check_key(value: &[u8], expected: Result<&[u8], AskError>) {
         let expected = expected.map(|key| Asks { token: Token::Key { key, item: 0 }, ..NONE });
-        check(&[("Idempotency-Key", value)], expected);
+        check(&[("Idempotency-Key", value)], &expected);
     }
 
     fn check_stream(value: &[u8], expected: Result<(&[u8], u64), AskError>) {
         let token = |(name, sequence)| Token::Stream { name, sequence };
-        check(&[("quipu-stream", value)], expected.map(|s| Asks { token: token(s), ..NONE }));
+        check(&[("quipu-stream", value)], &expected.map(|s| Asks { token: token(s), ..NONE }));
     }
 
     #[test]
@@ -203,23 +203,23 @@ mod tests {
     #[test]
     fn a_request_has_one_token() {
         let both: &[(&str, &[u8])] = &[("idempotency-key", b"k"), ("quipu-stream", b"s;seq=1")];
-        check(both, Err(AskError::TwoTokens));
+        check(both, &Err(AskError::TwoTokens));
         let twice: &[(&str, &[u8])] = &[("idempotency-key", b"k"), ("IDEMPOTENCY-KEY", b"k")];
-        check(twice, Err(AskError::Twice { name: "idempotency-key" }));
+        check(twice, &Err(AskError::Twice { name: "idempotency-key" }));
     }
 
     #[test]
     fn levels_of_clusters_are_refused_with_their_reason() {
-        check(&[], Ok(NONE));
-        check(&[("accept", b"*/*")], Ok(NONE));
-        check(&[("Quipu-Ack", b"memory")], Ok(Asks { ack: Some(Ack::Memory), ..NONE }));
-        check(&[("Quipu-Ack", b" fsync ")], Ok(Asks { ack: Some(Ack::Fsync), ..NONE }));
-        check(&[("Quipu-Ack", b"quorum")], Err(AskError::Quorum));
-        check(&[("Quipu-Ack", b"all")], Err(AskError::Ack));
+        check(&[], &Ok(NONE));
+        check(&[("accept", b"*/*")], &Ok(NONE));
+        check(&[("Quipu-Ack", b"memory")], &Ok(Asks { ack: Some(Ack::Memory), ..NONE }));
+        check(&[("Quipu-Ack", b" fsync ")], &Ok(Asks { ack: Some(Ack::Fsync), ..NONE }));
+        check(&[("Quipu-Ack", b"quorum")], &Err(AskError::Quorum));
+        check(&[("Quipu-Ack", b"all")], &Err(AskError::Ack));
         let committed = Asks { read: Some(ReadLevel::Committed), ..NONE };
-        check(&[("Quipu-Read", b"committed")], Ok(committed));
-        check(&[("Quipu-Read", b"latest")], Ok(Asks { read: Some(ReadLevel::Latest), ..NONE }));
-        check(&[("Quipu-Read", b"cached; max-age=5")], Err(AskError::Cached));
-        check(&[("Quipu-Read", b"fresh")], Err(AskError::Read));
+        check(&[("Quipu-Read", b"committed")], &Ok(committed));
+        check(&[("Quipu-Read", b"latest")], &Ok(Asks { read: Some(ReadLevel::Latest), ..NONE }));
+        check(&[("Quipu-Read", b"cached; max-age=5")], &Err(AskError::Cached));
+        check(&[("Quipu-Read", b"fresh")], &Err(AskError::Read));
     }
 }

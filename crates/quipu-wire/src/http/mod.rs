@@ -4,7 +4,6 @@
 //! The bodies are in [`crate::json`]. Nothing here knows a socket or an HTTP library.
 
 pub mod ask;
-pub mod pattern;
 pub mod percent;
 pub mod problem;
 pub mod query;

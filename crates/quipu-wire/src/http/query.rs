@@ -2,8 +2,12 @@
 
 use std::borrow::Cow;
 
-use crate::http::pattern::PATTERN_BYTES_MAX;
+use quipu_core::limits::NAME_BYTES_MAX;
+
 use crate::http::percent::{PercentError, decode_query};
+
+/// Longest pattern in bytes. Spec: as long as the longest name.
+pub const PATTERN_BYTES_MAX: usize = NAME_BYTES_MAX;
 
 /// Counters looked at by one call where none is asked for. Guess: a page on a screen.
 pub const LIMIT_DEFAULT: usize = 100;
@@ -69,7 +73,8 @@ pub fn parse_scan(query: &str) -> Result<ScanQuery<'_>, QueryError> {
             }
             b"match" => set_once("match", &mut pattern, value)?,
             b"cursor" => {
-                set_once("cursor", &mut cursor, number(&value).ok_or(QueryError::Cursor)?)?
+                let number = number(&value).ok_or(QueryError::Cursor)?;
+                set_once("cursor", &mut cursor, number)?;
             }
             b"limit" => set_once("limit", &mut limit, number(&value).ok_or(QueryError::Limit)?)?,
             other => {

@@ -60,7 +60,10 @@ pub fn word_abort(index: usize, op: &Op<'_>, reply: &Reply, reached: Reached) ->
     let problem = match word(op, reply, reached) {
         Err(problem) => problem,
         Ok(answer) => {
-            let detail = "a bound of this counter rejected the addition";
+            let detail = match answer.outcome.verdict {
+                Verdict::Unmet => "there is no such counter",
+                _ => "a bound of this counter rejected the addition",
+            };
             answer.with_fields(Problem::new(Kind::Rejected, detail))
         }
     };

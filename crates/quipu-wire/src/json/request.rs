@@ -249,10 +249,9 @@ impl Batch<'_> {
                 *next += 1;
                 Token::Key { key, item }
             });
-            if let Ok(action) = item.action {
-                let token = if action.is_write() { token } else { Token::None };
-                ops.push(Op { name, action, token });
-            }
+            let Ok(action) = item.action else { continue };
+            let token = Some(token).filter(|_| action.is_write()).unwrap_or(Token::None);
+            ops.push(Op { name, action, token });
         }
         ops
     }

@@ -19,7 +19,7 @@ fn a_new_log_is_empty_and_says_that_it_is_new() {
     assert_eq!((recovered.wal.position(), recovered.wal.durable()), (1, 1));
     let (again, _) = open(&memory, 2).unwrap();
     assert!(!again.report.created);
-    assert_eq!(again.report.store_id, recovered.report.store_id);
+    assert_eq!(again.report.identity, recovered.report.identity);
 }
 
 #[test]
@@ -106,7 +106,7 @@ fn a_recycled_segment_never_shows_its_earlier_frames() {
     while recovered.wal.sealed().len() < 3 {
         next(&mut recovered);
     }
-    let gone = recovered.preparer.retire_oldest().unwrap().unwrap();
+    let gone = recovered.preparer.pool.retire_oldest().unwrap().unwrap();
     assert!(gone.bytes <= SEGMENT_BYTES);
     let names = memory.list().unwrap();
     assert!(names.iter().any(|name| name.contains("spare")), "{names:?}");

@@ -191,9 +191,9 @@ fn recycle(storage: &Faulty<Memory>) -> (Promise, u64) {
     let Ok((mut recovered, _)) = open(storage, 5) else { return (promise, start) };
     for number in 1..=24 {
         if number == 12 {
-            let oldest = recovered.preparer.sealed().first().cloned().unwrap();
+            let oldest = recovered.wal.sealed().first().cloned().unwrap();
             start = oldest.positions.end;
-            if recovered.preparer.retire_oldest().is_err() {
+            if recovered.preparer.pool.retire_oldest().is_err() {
                 break;
             }
         }

@@ -22,6 +22,6 @@ pub mod serve;
 #[cfg(test)]
 mod tests;
 
-pub use api::{GroupAbort, LogFailed, NodeApi, StreamView, Unwell};
+pub use api::{Event, NodeApi, Unwell};
 pub use limits::{HttpLimits, Surface};
 pub use serve::{ServeError, serve};

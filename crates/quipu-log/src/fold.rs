@@ -1,0 +1,282 @@
+//! Folds the log into the next snapshot, beside the running node.
+//!
+//! Sealed, durable segments are composed into a sorted change set; when it is larger than its
+//! memory it is spilled as a sorted run. Runs and the last snapshot are then merged, streaming,
+//! into the next snapshot, which is synced, named, read back and checked; only then does what it
+//! replaces go. The last snapshot and the segments after it stay as history.
+
+mod changes;
+mod merge;
+#[cfg(test)]
+mod tests;
+
+use std::{
+    io,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+};
+
+pub(crate) use changes::Changes;
+pub(crate) use merge::Merge;
+use quipu_core::{
+    effect::Mismatch,
+    replay::FoldError,
+    snapshot::{ShardMeta, put_item},
+};
+use thiserror::Error;
+
+use crate::{
+    snapshot::{self, Snapshot, UNFINISHED},
+    sorted_file::{Header, Kind, SortedFileError, Writer, failed},
+    storage::Storage,
+    wal::{Pool, RecoverError, SegmentInfo, Wal, read_sealed},
+};
+
+/// How many items are merged between two looks at the cancellation; a guess, not measured.
+const ITEMS_PER_LOOK: u64 = 1024;
+
+/// Why a fold failed. Nothing is lost: the last snapshot and the log stay as they are.
+#[derive(Debug, Error)]
+pub enum FoldFailed {
+    /// A snapshot or a run cannot be written or read.
+    #[error(transparent)]
+    File(#[from] SortedFileError),
+    /// The log cannot be read.
+    #[error(transparent)]
+    Log(#[from] RecoverError),
+    /// A frame does not follow what was folded before it.
+    #[error("frame {position} does not fit the log before it")]
+    Frame {
+        /// The frame.
+        position: u64,
+        /// How.
+        source: FoldError,
+    },
+    /// A change does not fit the snapshot that it is folded into.
+    #[error("a change of {item} in shard {shard} does not fit the snapshot before it")]
+    Item {
+        /// The shard.
+        shard: u16,
+        /// The counter, token or stream.
+        item: String,
+        /// How.
+        source: Mismatch,
+    },
+    /// Retired files cannot be removed.
+    #[error("cannot retire what the new snapshot replaces")]
+    Retire(#[source] io::Error),
+}
+
+impl FoldFailed {
+    /// Says whether there was no room on the disk: giving up history may help.
+    pub fn is_no_space(&self) -> bool {
+        let Self::File(SortedFileError::Storage { source, .. }) = self else { return false };
+        matches!(source.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
+    }
+}
+
+/// What a run of the folder did.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Outcome {
+    /// No sealed segment is newer than the snapshot.
+    Nothing,
+    /// It was cancelled and left everything as it was.
+    Cancelled,
+    /// There is a new snapshot.
+    Folded(Folded),
+}
+
+/// A finished fold.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Folded {
+    /// The new snapshot.
+    pub snapshot: Snapshot,
+    /// How many bytes of log went into it, at most.
+    pub log_bytes: u64,
+    /// How many bytes were written, runs included.
+    pub written_bytes: u64,
+    /// How many sorted runs were spilled.
+    pub runs: usize,
+    /// How many segments were retired.
+    pub retired: usize,
+}
+
+/// Folds and retires. One thread owns it.
+#[derive(Debug)]
+pub struct Folder<S: Storage> {
+    pool: Arc<Pool<S>>,
+    memory_bytes: usize,
+    newest: Option<Snapshot>,
+}
+
+impl<S: Storage> Folder<S> {
+    /// Returns a folder for a log; a change set takes about `memory_bytes` before it is spilled.
+    /// `newest` is what [`snapshot::newest`] found at start.
+    pub fn new(wal: &Wal<S>, memory_bytes: usize, newest: Option<Snapshot>) -> Self {
+        Self { pool: wal.pool(), memory_bytes, newest }
+    }
+
+    /// Returns the newest snapshot.
+    pub fn newest(&self) -> Option<&Snapshot> {
+        self.newest.as_ref()
+    }
+
+    /// Returns how many bytes of sealed segments are newer than the newest snapshot, at most.
+    pub fn log_bytes(&self) -> u64 {
+        let position = self.position();
+        let newer = |info: &&SegmentInfo| info.positions.end > position + 1;
+        self.pool.sealed().iter().filter(newer).map(|info| info.bytes).sum()
+    }
+
+    /// Returns how many bytes of segments are kept only as history: folded, but newer than the
+    /// older snapshot.
+    pub fn history_bytes(&self) -> u64 {
+        let position = self.position();
+        let folded = |info: &&SegmentInfo| info.positions.end <= position + 1;
+        self.pool.sealed().iter().filter(folded).map(|info| info.bytes).sum()
+    }
+
+    /// Says whether the sealed log exceeds max(`log_bytes_min`, the snapshot's size).
+    pub fn is_due(&self, log_bytes_min: u64) -> bool {
+        let snapshot = self.newest.as_ref().map_or(0, |newest| newest.bytes);
+        self.log_bytes() >= log_bytes_min.max(snapshot).max(1)
+    }
+
+    fn position(&self) -> u64 {
+        self.newest.as_ref().map_or(0, |newest| newest.position)
+    }
+
+    /// Folds all sealed segments into a new snapshot and retires what is older than the last one.
+    /// Reads the last snapshot twice and the new one once; looks at `cancel` at every frame and
+    /// every thousand items.
+    ///
+    /// # Errors
+    /// See [`FoldFailed`].
+    pub fn run(&mut self, cancel: &AtomicBool) -> Result<Outcome, FoldFailed> {
+        self.remove_leftovers()?;
+        let metas = self.check_base()?;
+        let upto = self.pool.sealed().iter().map(|info| info.positions.end - 1).max().unwrap_or(0);
+        if upto <= self.position() {
+            return Ok(Outcome::Nothing);
+        }
+        let log_bytes = self.log_bytes();
+        let header = self.header(upto);
+        let mut changes = Changes::new(self.pool.storage.clone(), header, self.memory_bytes);
+        for (shard, meta) in metas {
+            changes.set_base(shard, meta);
+        }
+        let written = self.write(&mut changes, upto, cancel);
+        let (runs, spilled) = (changes.runs(), changes.spilled_bytes());
+        // Also after a failure: what it wrote may be what filled the disk.
+        let removed = changes.remove_runs();
+        if !matches!(written, Ok(true)) {
+            self.remove_leftovers()?;
+            return written.map(|_| Outcome::Cancelled);
+        }
+        removed?;
+        let snapshot = self.publish(upto)?;
+        let older = self.newest.replace(snapshot.clone());
+        let retired = self.retire(older.map_or(0, |older| older.position))?;
+        let written_bytes = spilled + snapshot.bytes;
+        Ok(Outcome::Folded(Folded { snapshot, log_bytes, written_bytes, runs, retired }))
+    }
+
+    /// Reads the newest snapshot and returns what it says of the shards. One that was damaged
+    /// since it was written gives way to the one before it.
+    fn check_base(&mut self) -> Result<Vec<(u16, ShardMeta)>, FoldFailed> {
+        let (storage, store_id) = (&self.pool.storage, self.pool.store_id);
+        while let Some(base) = &self.newest {
+            match snapshot::metas(storage, store_id, base.position) {
+                Ok(metas) => return Ok(metas),
+                Err(error) if error.is_damage() => {
+                    self.newest = snapshot::newest(storage, store_id)?.snapshot;
+                }
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Ok(Vec::new())
+    }
+
+    /// Gives up the older snapshot and all folded segments: the first thing to go when the disk
+    /// is full. Returns how many segments went.
+    ///
+    /// # Errors
+    /// See [`FoldFailed`].
+    pub fn give_up_history(&mut self) -> Result<usize, FoldFailed> {
+        self.retire(self.position())
+    }
+
+    fn header(&self, position: u64) -> Header {
+        Header { kind: Kind::Snapshot, store_id: self.pool.store_id, position }
+    }
+
+    /// Writes the unfinished snapshot; false when cancelled.
+    fn write(
+        &self,
+        changes: &mut Changes<S>,
+        upto: u64,
+        cancel: &AtomicBool,
+    ) -> Result<bool, FoldFailed> {
+        let mut result = Ok(true);
+        read_sealed(&self.pool, self.position() + 1, upto, &mut |position, payload| {
+            result = changes.add(position, payload).map(|()| !cancel.load(Ordering::Relaxed));
+            matches!(result, Ok(true))
+        })?;
+        if !result? {
+            return Ok(false);
+        }
+        let base = self.newest.as_ref().map(|base| base.file.as_str());
+        let mut merge = Merge::new(changes, base)?;
+        let mut writer = Writer::create(&self.pool.storage, UNFINISHED, &self.header(upto))?;
+        let mut items = 0_u64;
+        while let Some((place, value)) = merge.next()? {
+            writer.put(|out| put_item(out, &place, &value))?;
+            items += 1;
+            if items.is_multiple_of(ITEMS_PER_LOOK) && cancel.load(Ordering::Relaxed) {
+                return Ok(false);
+            }
+        }
+        writer.finish()?;
+        Ok(true)
+    }
+
+    /// Names the finished snapshot, durably, and reads it back.
+    fn publish(&self, position: u64) -> Result<Snapshot, FoldFailed> {
+        let (storage, name) = (&self.pool.storage, snapshot::name(position));
+        storage.rename(UNFINISHED, &name).map_err(failed("name", &name))?;
+        storage.sync_dir().map_err(failed("sync", ""))?;
+        Ok(snapshot::check(storage, self.pool.store_id, position, |_, _| {})?)
+    }
+
+    /// Removes every snapshot before `oldest` and the segments that end there or before.
+    fn retire(&self, oldest: u64) -> Result<usize, FoldFailed> {
+        let newest = self.position();
+        let storage = &self.pool.storage;
+        for position in snapshot::positions(storage)? {
+            if position != oldest && position != newest {
+                let name = snapshot::name(position);
+                storage.remove(&name).map_err(failed("remove", &name))?;
+            }
+        }
+        storage.sync_dir().map_err(failed("sync", ""))?;
+        let mut retired = 0;
+        while self.pool.sealed().first().is_some_and(|info| info.positions.end <= oldest + 1) {
+            self.pool.retire_oldest().map_err(FoldFailed::Retire)?;
+            retired += 1;
+        }
+        Ok(retired)
+    }
+
+    /// Removes what an interrupted fold left.
+    fn remove_leftovers(&self) -> Result<(), FoldFailed> {
+        let storage = &self.pool.storage;
+        for name in storage.list().map_err(failed("list", ""))? {
+            if name == UNFINISHED || changes::is_run(&name) {
+                storage.remove(&name).map_err(failed("remove", &name))?;
+            }
+        }
+        Ok(())
+    }
+}

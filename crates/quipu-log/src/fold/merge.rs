@@ -1,0 +1,145 @@
+//! Merges runs, the changes in memory and the base into the items of the next snapshot.
+
+use std::collections::{BTreeMap, btree_map::IntoIter};
+
+use quipu_core::{
+    effect::Mismatch,
+    snapshot::{Change, ItemValue, Place, read_change},
+};
+
+use crate::{
+    fold::{Changes, FoldFailed},
+    snapshot::Items,
+    sorted_file::{Reader, SortedFileError},
+    storage::Storage,
+};
+
+/// One sorted source of changes, with its first change taken out.
+#[derive(Debug)]
+struct Cursor<S: Storage> {
+    next: Option<(Place, Change)>,
+    source: Source<S>,
+}
+
+#[derive(Debug)]
+enum Source<S: Storage> {
+    Run(Reader<S::File>),
+    Memory(IntoIter<Place, Change>),
+}
+
+/// The items of the next snapshot, in order.
+#[derive(Debug)]
+pub(crate) struct Merge<S: Storage> {
+    /// Oldest first: where several have a change of one item, they follow each other.
+    cursors: Vec<Cursor<S>>,
+    change: Option<(Place, Change)>,
+    base: Option<Items<S>>,
+    item: Option<(Place, ItemValue)>,
+    /// The log time of the shard whose items come now.
+    time_ms: u64,
+}
+
+impl<S: Storage> Merge<S> {
+    /// Begins to merge all changes into the snapshot in file `base`.
+    pub(crate) fn new(changes: &mut Changes<S>, base: Option<&str>) -> Result<Self, FoldFailed> {
+        let mut cursors = Vec::new();
+        for name in changes.run_names() {
+            let reader = Reader::open(changes.storage(), name)?;
+            cursors.push(Cursor { next: None, source: Source::Run(reader) });
+        }
+        let base = base.map(|file| Items::open(changes.storage(), file)).transpose()?;
+        let memory: BTreeMap<Place, Change> = changes.take();
+        cursors.push(Cursor { next: None, source: Source::Memory(memory.into_iter()) });
+        for cursor in &mut cursors {
+            cursor.advance()?;
+        }
+        let mut merge = Self { cursors, change: None, base, item: None, time_ms: 0 };
+        merge.change = merge.next_change()?;
+        merge.item = merge.next_base()?;
+        Ok(merge)
+    }
+
+    /// Returns the next item that exists and is not forgotten.
+    pub(crate) fn next(&mut self) -> Result<Option<(Place, ItemValue)>, FoldFailed> {
+        while let Some((place, value)) = self.step()? {
+            let Some(value) = value else { continue };
+            if let ItemValue::Shard(meta) = value {
+                self.time_ms = meta.time_ms;
+            }
+            if !value.is_forgotten(self.time_ms) {
+                return Ok(Some((place, value)));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Takes the least place of both sides and what is there now.
+    fn step(&mut self) -> Result<Option<(Place, Option<ItemValue>)>, FoldFailed> {
+        let from_base = match (&self.item, &self.change) {
+            (None, None) => return Ok(None),
+            (Some(item), Some(change)) => item.0 < change.0,
+            (Some(_), None) => true,
+            (None, Some(_)) => false,
+        };
+        if from_base {
+            let next = self.next_base()?;
+            let item = std::mem::replace(&mut self.item, next);
+            return Ok(item.map(|(place, value)| (place, Some(value))));
+        }
+        let next = self.next_change()?;
+        let Some((place, change)) = std::mem::replace(&mut self.change, next) else {
+            return Ok(None);
+        };
+        let base = match self.item.take_if(|item| item.0 == place) {
+            Some((_, value)) => {
+                self.item = self.next_base()?;
+                Some(value)
+            }
+            None => None,
+        };
+        let value = change.apply(base.as_ref()).map_err(|source| mismatch(&place, source))?;
+        Ok(Some((place, value)))
+    }
+
+    fn next_base(&mut self) -> Result<Option<(Place, ItemValue)>, SortedFileError> {
+        match &mut self.base {
+            Some(items) => items.next(),
+            None => Ok(None),
+        }
+    }
+
+    /// Composes all changes of the least place among the sources.
+    fn next_change(&mut self) -> Result<Option<(Place, Change)>, FoldFailed> {
+        let firsts = self.cursors.iter().filter_map(|cursor| cursor.next.as_ref());
+        let Some(place) = firsts.map(|(place, _)| place).min().cloned() else { return Ok(None) };
+        let mut whole: Option<Change> = None;
+        for cursor in &mut self.cursors {
+            let Some((_, change)) = cursor.next.take_if(|next| next.0 == place) else { continue };
+            let composed = match whole {
+                None => Ok(change),
+                Some(earlier) => earlier.compose(&change),
+            };
+            whole = Some(composed.map_err(|source| mismatch(&place, source))?);
+            cursor.advance()?;
+        }
+        Ok(whole.map(|change| (place, change)))
+    }
+}
+
+impl<S: Storage> Cursor<S> {
+    fn advance(&mut self) -> Result<(), SortedFileError> {
+        self.next = match &mut self.source {
+            Source::Memory(changes) => changes.next(),
+            Source::Run(reader) => {
+                let change = reader.next()?.map(read_change).transpose();
+                let file = &reader.name;
+                change.map_err(|source| SortedFileError::Item { file: file.clone(), source })?
+            }
+        };
+        Ok(())
+    }
+}
+
+fn mismatch((shard, key): &Place, source: Mismatch) -> FoldFailed {
+    FoldFailed::Item { shard: *shard, item: format!("{key:?}"), source }
+}
