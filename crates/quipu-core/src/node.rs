@@ -4,11 +4,14 @@
 //! says what became durable. How shards are shared between threads is the driver's: it gives
 //! [`Cells`].
 
+mod group;
+
 use std::ops::{DerefMut, Range};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use stdx::hash::hash64;
 
+pub use self::group::Group;
 use crate::execute::Context;
 use crate::limits::OP_LOG_BYTES_MAX;
 use crate::op::Op;
@@ -62,6 +65,17 @@ pub struct StreamView {
     pub marks: Vec<(u16, u64)>,
     /// What this depends on.
     pub depends: Vec<Dependency>,
+}
+
+impl StreamView {
+    fn add(&mut self, shard: &Shard, name: &[u8]) {
+        let Some(stream) = shard.stream(name) else { return };
+        self.checkpoint = self.checkpoint.or(stream.checkpoint);
+        if stream.mark > 0 {
+            self.marks.push((shard.id(), stream.mark));
+        }
+        self.depends.push(Dependency { shard: shard.id(), batch: stream.touched });
+    }
 }
 
 /// Why an atomic group was taken back.
@@ -246,13 +260,32 @@ impl<C: Cells> Node<C> {
         }
         ids.sort_unstable();
         ids.dedup();
+        self.hold(now_ms, ids.into_iter(), ops)
+    }
+
+    /// Takes all shards, to decide `ops` operations as one frame and to look at all counters and
+    /// streams between them. Nobody else gets anywhere meanwhile: keep it short.
+    ///
+    /// # Errors
+    /// The log cannot write several shards as one.
+    pub fn group_all(&self, now_ms: u64, ops: usize) -> Result<Group<'_, C>, Refusal> {
+        self.hold(now_ms, 0..self.cells.count(), ops as u64)
+    }
+
+    /// Takes the shards `ids`, which rise, so that two groups never wait for each other.
+    fn hold(
+        &self,
+        now_ms: u64,
+        ids: impl ExactSizeIterator<Item = u16>,
+        ops: u64,
+    ) -> Result<Group<'_, C>, Refusal> {
         if ids.len() > 1 && !self.groups {
             return Err(Refusal::CrossShard);
         }
         let gate = self.cells.gate();
         let cx = self.context(now_ms, ops);
-        let shards = ids.into_iter().map(|id| (id, self.cells.shard(id))).collect();
-        Ok(Group { node: self, cx, shards, _gate: gate })
+        let shards = ids.map(|id| (id, self.cells.shard(id))).collect();
+        Ok(Group { node: self, cx, ops, shards, _gate: gate })
     }
 
     /// Decides several operations as one, all or nothing: any refusal, rejection, overflow or unmet
@@ -291,30 +324,14 @@ impl<C: Cells> Node<C> {
     pub fn scan(
         &self,
         now_ms: u64,
-        (cursor, count): (u64, usize),
+        start: (u64, usize),
         mut visit: impl FnMut(&str, i64),
         depends: &mut Vec<Dependency>,
     ) -> u64 {
-        let mut id = (cursor & 0x3FF) as u16;
-        let mut from = (cursor >> 10) << 17;
-        let mut seen = 0;
-        while id < self.cells.count() {
+        walk(self.cells.count(), start, |id, from, left| {
             let shard = self.reaped(now_ms, id, depends);
-            let left = count.saturating_sub(seen).max(1);
-            let next = shard.scan(now_ms, from, left, |name, value| {
-                seen += 1;
-                visit(name, value);
-            });
-            match next {
-                Some(order) if seen >= count => return (order >> 17) << 10 | u64::from(id),
-                Some(order) => from = order,
-                None => (id, from) = (id + 1, 0),
-            }
-            if seen >= count && id < self.cells.count() {
-                return u64::from(id);
-            }
-        }
-        0
+            scan_shard(&shard, now_ms, (from, left), &mut visit)
+        })
     }
 
     /// How many counters exist.
@@ -326,14 +343,19 @@ impl<C: Cells> Node<C> {
     fn reaped(&self, now_ms: u64, id: u16, depends: &mut Vec<Dependency>) -> C::Guard<'_> {
         let cx = self.context(now_ms, REAP_STEPS as u64);
         let mut shard = self.cells.shard(id);
-        let before = Before::of(&shard);
-        shard.reap(&cx, REAP_STEPS);
-        self.note_growth(&shard, before);
-        let depended = Dependency { shard: id, batch: shard.newest() };
+        self.survey(&mut shard, &cx, depends);
+        shard
+    }
+
+    /// Deletes some of what has expired, and notes that all of a shard is looked at.
+    fn survey(&self, shard: &mut Shard, cx: &Context, depends: &mut Vec<Dependency>) {
+        let before = Before::of(shard);
+        shard.reap(cx, REAP_STEPS);
+        self.note_growth(shard, before);
+        let depended = Dependency { shard: shard.id(), batch: shard.newest() };
         if !depends.contains(&depended) {
             depends.push(depended);
         }
-        shard
     }
 
     /// Deletes up to `steps` expired counters of one shard and forgets as many tokens past their
@@ -362,13 +384,7 @@ impl<C: Cells> Node<C> {
     pub fn stream(&self, name: &[u8]) -> StreamView {
         let mut view = StreamView::default();
         for id in 0..self.cells.count() {
-            let shard = self.cells.shard(id);
-            let Some(stream) = shard.stream(name) else { continue };
-            view.checkpoint = view.checkpoint.or(stream.checkpoint);
-            if stream.mark > 0 {
-                view.marks.push((id, stream.mark));
-            }
-            view.depends.push(Dependency { shard: id, batch: stream.touched });
+            view.add(&self.cells.shard(id), name);
         }
         view
     }
@@ -385,9 +401,18 @@ impl<C: Cells> Node<C> {
     ) -> Result<Dependency, Refusal> {
         let cx = self.context(now_ms, 1);
         let mut shard = self.cells.shard(self.shard_of(name));
-        let before = Before::of(&shard);
-        let stored = shard.checkpoint(&cx, name, sequence);
-        self.note_growth(&shard, before);
+        self.checkpoint_on(&mut shard, &cx, (name, sequence))
+    }
+
+    fn checkpoint_on(
+        &self,
+        shard: &mut Shard,
+        cx: &Context,
+        (name, sequence): (&[u8], u64),
+    ) -> Result<Dependency, Refusal> {
+        let before = Before::of(shard);
+        let stored = shard.checkpoint(cx, name, sequence);
+        self.note_growth(shard, before);
         stored
     }
 
@@ -477,6 +502,47 @@ impl<C: Cells> Node<C> {
     }
 }
 
+/// Walks over `shards` shards from a cursor (0 starts), about `count` counters, and returns the next
+/// cursor (0 ends). `step` scans one shard from an order on for about so many counters: it says how
+/// many it saw, and where to go on in this shard if there is more of it.
+fn walk(
+    shards: u16,
+    (cursor, count): (u64, usize),
+    mut step: impl FnMut(u16, u64, usize) -> (usize, Option<u64>),
+) -> u64 {
+    let mut id = (cursor & 0x3FF) as u16;
+    let mut from = (cursor >> 10) << 17;
+    let mut seen = 0;
+    while id < shards {
+        let (visited, next) = step(id, from, count.saturating_sub(seen).max(1));
+        seen += visited;
+        match next {
+            Some(order) if seen >= count => return (order >> 17) << 10 | u64::from(id),
+            Some(order) => from = order,
+            None => (id, from) = (id + 1, 0),
+        }
+        if seen >= count && id < shards {
+            return u64::from(id);
+        }
+    }
+    0
+}
+
+/// Scans one shard as [`walk`] wants it.
+fn scan_shard(
+    shard: &Shard,
+    now_ms: u64,
+    (from, left): (u64, usize),
+    mut visit: impl FnMut(&str, i64),
+) -> (usize, Option<u64>) {
+    let mut seen = 0;
+    let next = shard.scan(now_ms, from, left, |name, value| {
+        seen += 1;
+        visit(name, value);
+    });
+    (seen, next)
+}
+
 /// Whether an atomic group can go on after this reply.
 fn acceptable(first: &Reply, reply: Reply) -> Result<(), Reply> {
     let (Ok(outcome), Ok(first)) = (reply.result, first.result) else { return Err(reply) };
@@ -493,51 +559,5 @@ impl Reply {
     /// A refusal that depends on nothing.
     pub fn refused(refusal: Refusal) -> Self {
         Self { result: Err(refusal), position: Position::default(), depends: Dependency::default() }
-    }
-}
-
-/// Several shards held together. Nothing of it can be split over two frames.
-#[allow(
-    missing_debug_implementations,
-    clippy::allow_attributes,
-    reason = "guards of a driver need not be printable"
-)]
-pub struct Group<'a, C: Cells> {
-    node: &'a Node<C>,
-    cx: Context,
-    shards: Vec<(u16, C::Guard<'a>)>,
-    _gate: C::Gate<'a>,
-}
-
-impl<C: Cells> Group<'_, C> {
-    /// Decides one operation of the group. Its counter is one that the group was made for.
-    pub fn execute(&mut self, op: &Op<'_>) -> Reply {
-        let (hash, id) = self.node.route(op.name.as_bytes());
-        let at = self.shards.binary_search_by_key(&id, |(id, _)| *id);
-        let Some((_, shard)) = at.ok().and_then(|at| self.shards.get_mut(at)) else {
-            unreachable!("a group holds the shards of all its counters");
-        };
-        let before = Before::of(shard);
-        let reply = shard.execute(&self.cx, hash, op);
-        self.node.note_growth(shard, before);
-        reply
-    }
-
-    fn begin(&mut self) {
-        self.shards.iter_mut().for_each(|(_, shard)| shard.begin_group());
-    }
-
-    fn commit(&mut self) {
-        self.shards.iter_mut().for_each(|(_, shard)| shard.commit_group());
-    }
-
-    fn abort(&mut self) {
-        for (_, shard) in &mut self.shards {
-            let before = Before::of(shard);
-            shard.abort_group();
-            let shrunk = before.open_bytes - shard.open_bytes();
-            self.node.open_bytes.fetch_sub(shrunk, Ordering::Relaxed);
-            self.node.note_tokens(shard, before);
-        }
     }
 }

@@ -152,6 +152,11 @@ impl Shard {
         self.present
     }
 
+    /// How many counters have an expiry.
+    pub fn expiring(&self) -> usize {
+        self.expiries.len()
+    }
+
     /// How many tokens are remembered.
     pub fn tokens(&self) -> usize {
         self.tokens.len()

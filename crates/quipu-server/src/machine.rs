@@ -23,6 +23,29 @@ pub fn resident_bytes() -> u64 {
     pages * rustix::param::page_size() as u64
 }
 
+/// The most memory of this process that ever was resident, in bytes; 0 where the kernel does not
+/// say.
+pub fn resident_peak_bytes() -> u64 {
+    kib_line("/proc/self/status", "VmHWM:").unwrap_or(0)
+}
+
+/// The time that this process has spent in the system and in user space, in microseconds; 0 where
+/// the kernel does not say.
+pub fn cpu_us() -> (u64, u64) {
+    let text = fs::read_to_string("/proc/self/stat").unwrap_or_default();
+    // The second field is the program's name in brackets, which may contain anything; `utime` and
+    // `stime` are the fields 14 and 15.
+    let after_name = text.rsplit(')').next().unwrap_or_default();
+    let mut fields = after_name.split_whitespace().skip(11);
+    let ticks_per_s = rustix::param::clock_ticks_per_second().max(1);
+    let mut next = || {
+        let ticks: u64 = fields.next().and_then(|n| n.parse().ok()).unwrap_or(0);
+        ticks * 1_000_000 / ticks_per_s
+    };
+    let user = next();
+    (next(), user)
+}
+
 /// The memory that a node may use by default: 3/4 of the machine's, or of its cgroup's where that
 /// is less.
 pub fn memory_max_default() -> u64 {
@@ -30,11 +53,17 @@ pub fn memory_max_default() -> u64 {
     total / MEMORY_PART.1 * MEMORY_PART.0
 }
 
-fn machine_memory() -> u64 {
-    let text = fs::read_to_string("/proc/meminfo").unwrap_or_default();
-    let line = text.lines().find_map(|line| line.strip_prefix("MemTotal:"));
-    let kib = line.and_then(|line| line.trim().trim_end_matches(" kB").trim().parse::<u64>().ok());
-    kib.map_or(u64::MAX, |kib| kib * 1024)
+/// Memory of the machine in bytes; without end where the kernel does not say.
+pub fn machine_memory() -> u64 {
+    kib_line("/proc/meminfo", "MemTotal:").unwrap_or(u64::MAX)
+}
+
+/// The bytes of a line `label n kB`.
+fn kib_line(path: &str, label: &str) -> Option<u64> {
+    let text = fs::read_to_string(path).ok()?;
+    let line = text.lines().find_map(|line| line.strip_prefix(label))?;
+    let kib = line.trim().trim_end_matches(" kB").trim().parse::<u64>().ok()?;
+    Some(kib * 1024)
 }
 
 /// The least limit of the process's cgroup and of those above it (version 2, then version 1).

@@ -6,4 +6,5 @@ mod group;
 mod output;
 pub(crate) mod peers;
 mod session;
+mod wide;
 pub(crate) mod worker;

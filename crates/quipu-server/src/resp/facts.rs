@@ -1,5 +1,6 @@
 //! Commands about the server and the connection: HELLO, AUTH, INFO, CONFIG GET, CLIENT.
 
+use quipu_core::shard::Shard;
 use quipu_metrics::label::{ConnectionRefusal, Surface};
 use quipu_metrics::name::{Counter, Gauge};
 use quipu_metrics::settings::Ack;
@@ -10,18 +11,34 @@ use quipu_wire::resp::frame::Request;
 use quipu_wire::resp::info::Info;
 use quipu_wire::resp::reply::{self, HelloFacts};
 
+use crate::machine;
 use crate::resp::peers::Peer;
 use crate::resp::session::{Session, Turn};
 
-/// AUTH: nobody has a password yet.
-pub(super) fn auth(out: &mut Vec<u8>) {
-    reply::state_error(out, StateError::NoPassword);
+/// AUTH.
+pub(super) fn auth(user: Option<&[u8]>, out: &mut Vec<u8>) {
+    match authenticate(user) {
+        Ok(()) => reply::ok(out),
+        Err(why) => reply::state_error(out, why),
+    }
+}
+
+/// Nobody has a password yet: as in a Redis without one, the default user may name any, and there
+/// is no other user.
+fn authenticate(user: Option<&[u8]>) -> Result<(), StateError> {
+    match user {
+        None => Err(StateError::NoPassword),
+        Some(b"default") => Ok(()),
+        Some(_) => Err(StateError::WrongPassword),
+    }
 }
 
 /// HELLO.
 pub(super) fn hello(session: &mut Session, hello: &Hello<'_>, turn: &Turn<'_>, out: &mut Vec<u8>) {
-    if hello.auth.is_some() {
-        return reply::state_error(out, StateError::NoPassword);
+    if let Some((user, _)) = hello.auth
+        && let Err(why) = authenticate(Some(user))
+    {
+        return reply::state_error(out, why);
     }
     if let Some(proto) = hello.proto {
         session.proto = proto;
@@ -125,32 +142,49 @@ pub(super) fn config(session: &Session, asked: Request<'_>, turn: &Turn<'_>, out
     reply::config(out, session.proto, &pairs, asked);
 }
 
+/// What INFO tells of the shards.
+#[derive(Debug, Default)]
+pub(super) struct Keyspace {
+    counters: usize,
+    expiring: usize,
+    epoch: u64,
+}
+
+impl Keyspace {
+    /// Counts a shard.
+    pub(super) fn add(&mut self, shard: &Shard) {
+        self.counters += shard.counters();
+        self.expiring += shard.expiring();
+        self.epoch = self.epoch.max(shard.epoch());
+    }
+}
+
 /// INFO.
-pub(super) fn info(session: &Session, sections: Request<'_>, turn: &Turn<'_>, out: &mut Vec<u8>) {
+pub(super) fn info(
+    session: &Session,
+    sections: Request<'_>,
+    keyspace: &Keyspace,
+    turn: &Turn<'_>,
+    out: &mut Vec<u8>,
+) {
     let (hub, registry) = (turn.hub, &turn.hub.registry);
     let gauge = |gauge| registry.value(gauge).max(0) as u64;
-    let system = rustix::system::uname();
-    let os = format!(
-        "{} {} {}",
-        system.sysname().to_string_lossy(),
-        system.release().to_string_lossy(),
-        system.machine().to_string_lossy()
-    );
-    let run_id = format!("{:040x}", hub.node.seed());
+    let resident = machine::resident_bytes();
     let info = Info {
         quipu_version: registry.version(),
-        os: &os,
+        os: &operating_system(),
         process_id: std::process::id(),
-        run_id: &run_id,
-        tcp_port: hub.settings.resp.addr.port(),
+        // The store, and which of its starts this is.
+        run_id: &format!("{:016x}{:024x}", hub.node.seed(), keyspace.epoch),
+        tcp_port: port(session, turn),
         uptime_s: hub.started.elapsed().as_secs(),
         connected_clients: turn.peers.count() as u64,
         maxclients: hub.settings.limits.connections as u64,
-        used_memory: gauge(Gauge::MemoryBytes),
-        used_memory_peak: gauge(Gauge::MemoryBytes),
-        used_memory_rss: gauge(Gauge::MemoryBytes),
+        used_memory: resident,
+        used_memory_peak: machine::resident_peak_bytes(),
+        used_memory_rss: resident,
         maxmemory: gauge(Gauge::MemoryMaxBytes),
-        log_bytes: hub.log_bytes(),
+        total_system_memory: machine::machine_memory(),
         undurable_bytes: hub.node.open_bytes(),
         log_failed: hub.has_failed(),
         total_connections_received: registry.total(Counter::ConnectionsAccepted(Surface::Resp)),
@@ -159,8 +193,21 @@ pub(super) fn info(session: &Session, sections: Request<'_>, turn: &Turn<'_>, ou
         total_net_output_bytes: registry.total(Counter::OutputBytes(Surface::Resp)),
         rejected_connections: registry.total(Counter::ConnectionsRefused(ConnectionRefusal::Limit)),
         expired_keys: registry.total(Counter::Expired),
-        keys: gauge(Gauge::Counters),
-        ..Info::default()
+        cpu_us: machine::cpu_us(),
+        keys: keyspace.counters as u64,
+        expires: keyspace.expiring as u64,
     };
     reply::verbatim(out, session.proto, &info.text(sections));
+}
+
+fn operating_system() -> String {
+    let system = rustix::system::uname();
+    let parts = [system.sysname(), system.release(), system.machine()];
+    parts.map(|part| part.to_string_lossy().into_owned()).join(" ")
+}
+
+/// The port that this client came in on.
+fn port(session: &Session, turn: &Turn<'_>) -> u16 {
+    let local = turn.peers.get(session.peer).map(|peer| peer.local).unwrap_or_default();
+    local.rsplit(':').next().and_then(|port| port.parse().ok()).unwrap_or_default()
 }

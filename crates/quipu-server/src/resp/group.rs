@@ -3,7 +3,7 @@
 //! Errors stay with their command, as in Redis. A group is held for its strongest acknowledgement.
 
 use quipu_core::node;
-use quipu_core::outcome::Dependency;
+use quipu_core::outcome::Refusal;
 use quipu_wire::resp::command::{Command, OpCommand, command};
 use quipu_wire::resp::error::{CommandError, StateError};
 use quipu_wire::resp::frame::{Args, FrameLimits, Parsed, Request, parse};
@@ -12,6 +12,7 @@ use quipu_wire::resp::reply;
 use crate::cells::SharedShards;
 use crate::resp::output::Output;
 use crate::resp::session::{Flow, Session, Turn, end_held};
+use crate::resp::wide::{Depends, needs_all};
 
 /// The commands between MULTI and EXEC.
 #[derive(Debug, Default)]
@@ -26,7 +27,15 @@ pub(crate) struct Group {
 /// The shards of a group and what its replies depend on.
 struct Performing<'a> {
     shards: node::Group<'a, SharedShards>,
-    depends: Vec<Dependency>,
+    depends: Depends,
+}
+
+impl Performing<'_> {
+    /// One reply of the group that waits makes all of it wait.
+    fn note(&mut self, depends: Depends) {
+        self.depends.on.extend(depends.on);
+        self.depends.waits |= depends.waits;
+    }
 }
 
 impl Group {
@@ -39,6 +48,22 @@ impl Group {
         reply::array(&mut self.frames, request.len());
         request.iter().for_each(|word| reply::bulk(&mut self.frames, word));
         self.commands += 1;
+    }
+
+    /// Takes the shards that its commands need.
+    fn take<'h>(&self, turn: &Turn<'h>) -> Result<node::Group<'h, SharedShards>, Refusal> {
+        let (mut names, mut all) = (Vec::new(), false);
+        self.visit(|command| match command {
+            Ok(Command::Op(asked)) => names.push(asked.op.name.to_owned()),
+            Ok(Command::Many(many)) => names.extend(many.keys.iter().map(str::to_owned)),
+            Ok(other) => all |= needs_all(&other),
+            Err(_) => {}
+        });
+        let node = &turn.hub.node;
+        if all {
+            return node.group_all(turn.now_ms, names.len() + self.commands);
+        }
+        node.group(turn.now_ms, names.iter().map(String::as_str))
     }
 
     /// Calls `each` with every command in order.
@@ -74,15 +99,12 @@ impl Session {
                 self.group = None;
                 reply::ok(out.buffer());
             }
-            Ok(Command::Quit | Command::Reset | Command::Hello(_) | Command::Auth { .. }) => {
-                return match parsed {
-                    Ok(command) => self.other(&command, turn, out),
-                    Err(_) => Flow::More,
-                };
-            }
-            Ok(Command::Multi) => {
-                self.spoil();
-                reply::state_error(out.buffer(), StateError::NestedMulti);
+            Ok(Command::Quit) => return self.other(&Command::Quit, turn, out),
+            Ok(Command::Reset) => return self.other(&Command::Reset, turn, out),
+            Ok(Command::Multi) => reply::state_error(out.buffer(), StateError::NestedMulti),
+            Err(CommandError::ExecArity) => {
+                self.group = None;
+                reply::command_error(out.buffer(), &CommandError::ExecArity);
             }
             Err(error) if error.spoils_group() => {
                 self.spoil();
@@ -108,7 +130,10 @@ impl Session {
             let why = format!("a group has at most {max} commands; send it in parts");
             return reply::error(out.buffer(), "ERR", &why);
         }
-        group.keep(request);
+        // A group that will not be performed need not be kept.
+        if !group.spoiled {
+            group.keep(request);
+        }
         reply::queued(out.buffer());
     }
 
@@ -119,88 +144,54 @@ impl Session {
             reply::state_error(out.buffer(), StateError::ExecAborted);
             return out.end_reply(at, None);
         }
-        let mut names = Vec::new();
-        group.visit(|command| match command {
-            Ok(Command::Op(asked)) => names.push(asked.op.name.to_owned()),
-            Ok(Command::Many(many)) => names.extend(many.keys.iter().map(str::to_owned)),
-            _ => {}
-        });
-        let hub = turn.hub;
-        match hub.node.group(turn.now_ms, names.iter().map(String::as_str)) {
+        match group.take(turn) {
             Err(refusal) => {
                 reply::refusal(out.buffer(), &refusal);
                 out.end_reply(at, None);
             }
             Ok(shards) => {
-                let mut performing = Performing { shards, depends: Vec::new() };
+                let mut performing = Performing { shards, depends: Depends::default() };
                 reply::array(out.buffer(), group.commands);
-                let mut held = false;
                 group.visit(|command| {
-                    held |= self.in_exec(command, &mut performing, turn, out.buffer());
+                    self.in_exec(command, &mut performing, turn, out.buffer());
                 });
                 // The shards are let go before anything else is done.
                 let Performing { shards, depends } = performing;
                 drop(shards);
-                end_held(out, at, hub, depends.into_iter().filter(|_| held));
+                end_held(out, at, turn.hub, depends);
             }
         }
     }
 
-    /// Performs one command of a group; says whether its acknowledgement waits.
+    /// Performs one command of a group.
     fn in_exec(
         &mut self,
         asked: Result<Command<'_>, CommandError>,
         group: &mut Performing<'_>,
         turn: &mut Turn<'_>,
         out: &mut Vec<u8>,
-    ) -> bool {
+    ) {
         match asked {
             Ok(Command::Op(asked)) => self.op_in_exec(&asked, group, turn, out),
-            Ok(Command::Many(many)) => {
-                let action = many.what.action();
-                let mut replies = Vec::new();
-                for name in many.keys.iter() {
-                    let op =
-                        quipu_core::op::Op { name, action, token: quipu_core::op::Token::None };
-                    replies.push(group.shards.execute(&op));
-                }
-                group.depends.extend(replies.iter().map(|reply| reply.depends));
-                reply::many(out, self.proto, many.what, &replies);
-                self.default_waits()
-            }
-            Ok(
-                Command::Scan(_)
-                | Command::DbSize
-                | Command::Stream(_)
-                | Command::Checkpoint { .. },
-            ) => {
-                let why = "commands about all counters or streams do not go into a group; send \
-                           them before or after";
-                reply::error(out, "ERR", &why);
-                false
-            }
-            Ok(other) => {
-                self.about_connection(&other, turn, out);
-                false
-            }
-            Err(error) => {
-                reply::command_error(out, &error);
-                false
-            }
+            Ok(other) => match self.wide(&other, &mut group.shards, turn, out) {
+                Some(depends) => group.note(depends),
+                None => self.about_connection(&other, turn, out),
+            },
+            Err(error) => reply::command_error(out, &error),
         }
     }
 
     fn op_in_exec(
-        &mut self,
+        &self,
         asked: &OpCommand<'_>,
         group: &mut Performing<'_>,
         turn: &mut Turn<'_>,
         out: &mut Vec<u8>,
-    ) -> bool {
+    ) {
         let answer = group.shards.execute(&asked.op);
         turn.tally.reply(&asked.op.action, &answer);
         reply::answer(out, self.proto, asked.shape, &answer, turn.now_ms);
-        group.depends.push(answer.depends);
-        self.hold(turn.hub, asked, &answer).is_some()
+        let waits = self.hold(turn.hub, asked, &answer).is_some();
+        group.note(Depends { on: vec![answer.depends], waits });
     }
 }

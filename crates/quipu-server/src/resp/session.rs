@@ -1,16 +1,15 @@
 //! What one Redis client says, command after command.
 
 use quipu_core::canary::{self, Bug};
-use quipu_core::node::StreamView;
-use quipu_core::op::{Ack, Op, ReadLevel, Token};
+use quipu_core::op::{Ack, ReadLevel};
 use quipu_core::outcome::{Dependency, Reply, Verdict};
-use quipu_metrics::label::{OperationKind, Surface};
+use quipu_metrics::label::Surface;
 use quipu_metrics::settings::{self, Settings};
-use quipu_wire::resp::command::{Command, ManyCommand, OpCommand, Scan, command};
+use quipu_wire::resp::command::{Command, OpCommand, command};
+use quipu_wire::resp::describe;
 use quipu_wire::resp::error::StateError;
 use quipu_wire::resp::frame::{Args, FrameLimits, Parsed, Request, parse};
 use quipu_wire::resp::reply::{self, Proto};
-use quipu_wire::resp::{describe, pattern};
 
 use crate::clock::Stopwatch;
 use crate::hub::Hub;
@@ -18,6 +17,7 @@ use crate::resp::facts;
 use crate::resp::group::Group;
 use crate::resp::output::Output;
 use crate::resp::peers::Peers;
+use crate::resp::wide::{Depends, Shared};
 use crate::tally::Tally;
 
 /// One turn of an event loop, as its sessions see it.
@@ -68,7 +68,7 @@ pub(crate) struct Session {
     limits: FrameLimits,
     pub(crate) group: Option<Group>,
     group_max: usize,
-    default_ack: Ack,
+    pub(crate) default_ack: Ack,
     default_read: ReadLevel,
 }
 
@@ -116,15 +116,12 @@ impl Session {
                 return (taken, Flow::Full);
             }
             let rest = bytes.get(taken..).unwrap_or(&[]);
-            match parse(rest, &self.limits, &mut self.args) {
+            let consumed = match parse(rest, &self.limits, &mut self.args) {
+                Ok(Parsed::Command { consumed }) => consumed,
                 Ok(Parsed::Incomplete) => return (taken, Flow::More),
-                Ok(Parsed::Empty { consumed }) => taken += consumed,
-                Ok(Parsed::Command { consumed }) => {
+                Ok(Parsed::Empty { consumed }) => {
                     taken += consumed;
-                    let frame = rest.get(..consumed).unwrap_or(&[]);
-                    if self.command(frame, turn, out) == Flow::End {
-                        return (taken, Flow::End);
-                    }
+                    continue;
                 }
                 Err(error) => {
                     let at = out.position();
@@ -132,6 +129,11 @@ impl Session {
                     out.end_reply(at, None);
                     return (bytes.len(), Flow::End);
                 }
+            };
+            taken += consumed;
+            let frame = rest.get(..consumed).unwrap_or(&[]);
+            if self.command(frame, turn, out) == Flow::End {
+                return (taken, Flow::End);
             }
         }
     }
@@ -196,7 +198,7 @@ impl Session {
         (waits && hub.must_wait(reply.depends)).then_some(reply.depends)
     }
 
-    fn read_waits(&self, level: Option<ReadLevel>) -> bool {
+    pub(crate) fn read_waits(&self, level: Option<ReadLevel>) -> bool {
         level.unwrap_or(self.default_read) == ReadLevel::Committed
     }
 
@@ -208,34 +210,23 @@ impl Session {
         out: &mut Output,
     ) -> Flow {
         let at = out.position();
-        match asked {
-            Command::Many(many) => self.many(many, turn, out),
-            Command::Scan(scan) => self.scan(scan, turn, out),
-            Command::DbSize => self.db_size(turn, out),
-            Command::Stream(name) => self.stream(name, turn, out),
-            Command::Checkpoint { name, sequence } => {
-                self.checkpoint(name, *sequence, turn, out);
-            }
-            Command::Quit => {
-                reply::ok(out.buffer());
-                out.end_reply(at, None);
-                return Flow::End;
-            }
-            _ => {
-                self.about_connection(asked, turn, out.buffer());
-                out.end_reply(at, None);
-            }
+        if let Command::Quit = asked {
+            reply::ok(out.buffer());
+            out.end_reply(at, None);
+            return Flow::End;
+        }
+        let mut shards = Shared { hub: turn.hub, now_ms: turn.now_ms };
+        if let Some(depends) = self.wide(asked, &mut shards, turn, out.buffer()) {
+            end_held(out, at, turn.hub, depends);
+        } else {
+            self.about_connection(asked, turn, out.buffer());
+            out.end_reply(at, None);
         }
         Flow::More
     }
 
     pub(crate) fn group_max(&self) -> usize {
         self.group_max
-    }
-
-    /// Whether replies wait where nothing else is said.
-    pub(crate) fn default_waits(&self) -> bool {
-        self.default_ack == Ack::Fsync
     }
 
     /// Commands that depend on no counter.
@@ -262,8 +253,7 @@ impl Session {
                 reply::simple(out, "RESET");
             }
             Command::Hello(hello) => facts::hello(self, hello, turn, out),
-            Command::Auth { .. } => facts::auth(out),
-            Command::Info(sections) => facts::info(self, *sections, turn, out),
+            Command::Auth { user, .. } => facts::auth(*user, out),
             Command::ConfigGet(patterns) => facts::config(self, *patterns, turn, out),
             Command::Command(asked) => describe::commands(out, self.proto, *asked),
             Command::Client(asked) => facts::client(self, asked, turn, out),
@@ -271,87 +261,12 @@ impl Session {
             _ => unreachable!("commands about counters are performed before"),
         }
     }
-
-    fn many(&mut self, asked: &ManyCommand<'_>, turn: &mut Turn<'_>, out: &mut Output) {
-        let at = out.position();
-        let action = asked.what.action();
-        let waits = match action.is_write() {
-            true => self.default_ack == Ack::Fsync,
-            false => self.read_waits(None),
-        };
-        let mut replies = Vec::with_capacity(asked.keys.len());
-        for name in asked.keys.iter() {
-            let op = Op { name, action, token: Token::None };
-            let answer = turn.hub.node.execute(turn.now_ms, &op);
-            turn.tally.reply(&action, &answer);
-            replies.push(answer);
-        }
-        reply::many(out.buffer(), self.proto, asked.what, &replies);
-        let depends = replies.iter().map(|reply| reply.depends);
-        end_held(out, at, turn.hub, depends.filter(|_| waits));
-    }
-
-    fn scan(&mut self, asked: &Scan<'_>, turn: &mut Turn<'_>, out: &mut Output) {
-        let at = out.position();
-        turn.tally.operation(OperationKind::Scan);
-        let (mut names, mut depends) = (Vec::new(), Vec::new());
-        let wanted = |name: &str| {
-            asked.strings && asked.pattern.is_none_or(|p| pattern::matches(p, name.as_bytes()))
-        };
-        let from = (asked.cursor, asked.count as usize);
-        let visit = |name: &str, _value: i64| {
-            if wanted(name) {
-                names.push(name.to_owned());
-            }
-        };
-        let cursor = turn.hub.node.scan(turn.now_ms, from, visit, &mut depends);
-        reply::scan(out.buffer(), cursor, names.iter().map(String::as_str));
-        let waits = self.read_waits(None);
-        end_held(out, at, turn.hub, depends.into_iter().filter(|_| waits));
-    }
-
-    fn db_size(&mut self, turn: &mut Turn<'_>, out: &mut Output) {
-        let at = out.position();
-        let mut depends = Vec::new();
-        let count = turn.hub.node.counters(turn.now_ms, &mut depends);
-        reply::integer(out.buffer(), count as i64);
-        let waits = self.read_waits(None);
-        end_held(out, at, turn.hub, depends.into_iter().filter(|_| waits));
-    }
-
-    fn stream(&mut self, name: &[u8], turn: &mut Turn<'_>, out: &mut Output) {
-        let at = out.position();
-        turn.tally.operation(OperationKind::Stream);
-        let StreamView { checkpoint, marks, depends } = turn.hub.node.stream(name);
-        reply::stream(out.buffer(), self.proto, checkpoint, &marks);
-        end_held(out, at, turn.hub, depends.into_iter());
-    }
-
-    fn checkpoint(&mut self, name: &[u8], sequence: u64, turn: &mut Turn<'_>, out: &mut Output) {
-        let at = out.position();
-        turn.tally.operation(OperationKind::Stream);
-        match turn.hub.node.checkpoint(turn.now_ms, name, sequence) {
-            Ok(depends) => {
-                reply::ok(out.buffer());
-                end_held(out, at, turn.hub, std::iter::once(depends));
-            }
-            Err(refusal) => {
-                reply::refusal(out.buffer(), &refusal);
-                out.end_reply(at, None);
-            }
-        }
-    }
 }
 
 /// Ends a reply that depends on several batches.
-pub(crate) fn end_held(
-    out: &mut Output,
-    at: u64,
-    hub: &Hub,
-    depends: impl Iterator<Item = Dependency>,
-) {
+pub(crate) fn end_held(out: &mut Output, at: u64, hub: &Hub, depends: Depends) {
     let mut last = None;
-    for depends in depends.filter(|d| hub.must_wait(*d)) {
+    for depends in depends.on.into_iter().filter(|d| depends.waits && hub.must_wait(*d)) {
         if let Some(earlier) = last.replace(depends) {
             out.also_hold(at, earlier);
         }

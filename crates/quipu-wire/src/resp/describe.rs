@@ -18,7 +18,7 @@ pub fn commands(out: &mut Vec<u8>, proto: Proto, asked: CommandInfo<'_>) {
             array(out, names.len());
             names.iter().for_each(|name| match find(name) {
                 Some(row) => facts(out, proto, row),
-                None => null_array(out, proto),
+                None => null(out, proto),
             });
         }
         CommandInfo::Docs(names) => docs(out, proto, names),
@@ -31,13 +31,6 @@ pub fn commands(out: &mut Vec<u8>, proto: Proto, asked: CommandInfo<'_>) {
             }
             Err(why) => command_error(out, &why),
         },
-    }
-}
-
-fn null_array(out: &mut Vec<u8>, proto: Proto) {
-    match proto {
-        Proto::Resp2 => out.extend_from_slice(b"*-1\r\n"),
-        Proto::Resp3 => null(out, proto),
     }
 }
 
@@ -120,7 +113,10 @@ fn group(row: &Row) -> &'static str {
 /// # Errors
 /// There is no such command, it has another number of words, or no keys.
 fn keys(line: Request<'_>) -> Result<Vec<&[u8]>, CommandError> {
-    let row = lookup(line).map_err(|_| CommandError::GetKeys)?;
+    let row = lookup(line).map_err(|why| match why {
+        CommandError::Unknown { .. } => CommandError::KeysOfUnknown,
+        _ => CommandError::KeysArity,
+    })?;
     let first = usize::try_from(row.keys.first).unwrap_or(0);
     if first == 0 {
         return Err(CommandError::NoKeys);

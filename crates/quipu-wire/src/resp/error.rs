@@ -1,7 +1,49 @@
 //! Why bytes are no command; the texts are Redis's own where it has one.
 
+use std::fmt::{self, Display, Formatter};
+
 use quipu_core::name::NameError;
 use thiserror::Error;
+
+use crate::limits::ECHOED_BYTES_MAX;
+
+/// What a client sent, as an error repeats it: byte for byte up to the first NUL, which is how far
+/// Redis prints, and shortened.
+///
+/// It prints one character for each byte, U+00FF for FF, so that
+/// [`crate::resp::reply::command_error`] finds the bytes again.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Echo(Box<[u8]>);
+
+impl Echo {
+    /// The part of `bytes` that is repeated.
+    pub fn of(bytes: &[u8]) -> Self {
+        Self(Self::head(bytes, ECHOED_BYTES_MAX).into())
+    }
+
+    /// Words, each in single quotes with a space after, until together they are long enough.
+    pub(crate) fn of_words<'a>(words: impl Iterator<Item = &'a [u8]>) -> Self {
+        let mut echoed = Vec::new();
+        for word in words {
+            let Some(left @ 1..) = ECHOED_BYTES_MAX.checked_sub(echoed.len()) else { break };
+            echoed.push(b'\'');
+            echoed.extend_from_slice(Self::head(word, left));
+            echoed.extend_from_slice(b"' ");
+        }
+        Self(echoed.into())
+    }
+
+    fn head(bytes: &[u8], most: usize) -> &[u8] {
+        let shown = bytes.get(..most).unwrap_or(bytes);
+        shown.split(|b| *b == 0).next().unwrap_or_default()
+    }
+}
+
+impl Display for Echo {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        self.0.iter().try_for_each(|byte| fmt::Write::write_char(f, char::from(*byte)))
+    }
+}
 
 /// The bytes are not the protocol. The error is answered and the connection closed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
@@ -42,9 +84,9 @@ pub enum CommandError {
     #[error("unknown command '{name}', with args beginning with: {args}")]
     Unknown {
         /// Its name, shortened.
-        name: Box<str>,
+        name: Echo,
         /// Its arguments, each in quotes with a space after, shortened.
-        args: Box<str>,
+        args: Echo,
     },
     /// The command has no such subcommand.
     #[error("unknown subcommand '{sub}'. Try {command} HELP.")]
@@ -52,7 +94,7 @@ pub enum CommandError {
         /// The command in upper case.
         command: &'static str,
         /// What was asked for, shortened.
-        sub: Box<str>,
+        sub: Echo,
     },
     /// Too few or too many arguments.
     #[error("wrong number of arguments for '{name}' command")]
@@ -60,6 +102,9 @@ pub enum CommandError {
         /// The command, in lower case, with `|subcommand` where there is one.
         name: &'static str,
     },
+    /// EXEC with arguments: it ends the group all the same, and performs nothing.
+    #[error("Transaction discarded because of: wrong number of arguments for 'exec' command")]
+    ExecArity,
     /// Options that do not exist or do not go together.
     #[error("syntax error")]
     Syntax,
@@ -88,7 +133,7 @@ pub enum CommandError {
     #[error("Unsupported option {option}")]
     ExpireOption {
         /// The word, shortened.
-        option: Box<str>,
+        option: Echo,
     },
     /// A name that is none.
     #[error(transparent)]
@@ -115,7 +160,7 @@ pub enum CommandError {
     #[error("Syntax error in HELLO option '{option}'")]
     HelloOption {
         /// The word, shortened.
-        option: Box<str>,
+        option: Echo,
     },
     /// A connection name with spaces, line ends or special characters.
     #[error("Client names cannot contain spaces, newlines or special characters.")]
@@ -124,14 +169,17 @@ pub enum CommandError {
     #[error("Unrecognized option '{option}'")]
     ClientInfo {
         /// The attribute, shortened.
-        option: Box<str>,
+        option: Echo,
     },
     /// COMMAND GETKEYS of a command without keys.
     #[error("The command has no key arguments")]
     NoKeys,
-    /// COMMAND GETKEYS of a command that does not exist or with another number of arguments.
-    #[error("Invalid command specified, or wrong number of arguments")]
-    GetKeys,
+    /// COMMAND GETKEYS of a command that does not exist.
+    #[error("Invalid command specified")]
+    KeysOfUnknown,
+    /// COMMAND GETKEYS of a command with another number of arguments.
+    #[error("Invalid number of arguments specified for command")]
+    KeysArity,
     /// A lower bound above the upper one.
     #[error("MIN is above MAX")]
     Bounds,
@@ -148,6 +196,7 @@ impl CommandError {
     pub fn code(&self) -> &'static str {
         match self {
             Self::HelloVersion => "NOPROTO",
+            Self::ExecArity => "EXECABORT",
             _ => "ERR",
         }
     }
@@ -155,7 +204,12 @@ impl CommandError {
     /// Whether it makes a group fail as a whole when it is met while the group is queued: Redis
     /// looks at name and number of arguments then, and at the rest during EXEC.
     pub fn spoils_group(&self) -> bool {
-        matches!(self, Self::Unknown { .. } | Self::UnknownSub { .. } | Self::Arity { .. })
+        match self {
+            Self::Unknown { .. } | Self::UnknownSub { .. } => true,
+            // PING takes any number of words as far as the table goes, and counts them itself.
+            Self::Arity { name } => *name != "ping",
+            _ => false,
+        }
     }
 }
 

@@ -133,18 +133,24 @@ pub fn set(out: &mut Vec<u8>, proto: Proto, len: usize) {
 /// Writes an error: its first word, and a sentence. Line ends within it become spaces.
 #[cold]
 pub fn error(out: &mut Vec<u8>, code: &str, sentence: &dyn Display) {
-    let start = out.len();
-    out.extend_from_slice(format!("-{code} {sentence}").as_bytes());
-    for byte in out.iter_mut().skip(start).filter(|b| matches!(b, b'\r' | b'\n')) {
-        *byte = b' ';
-    }
+    error_line(out, code, sentence.to_string().as_bytes());
+}
+
+fn error_line(out: &mut Vec<u8>, code: &str, sentence: &[u8]) {
+    out.push(b'-');
+    out.extend_from_slice(code.as_bytes());
+    out.push(b' ');
+    out.extend(sentence.iter().map(|b| if matches!(b, b'\r' | b'\n') { b' ' } else { *b }));
     out.extend_from_slice(b"\r\n");
 }
 
-/// Writes why a command was not understood.
+/// Writes why a command was not understood. What it repeats of the command is written as it came:
+/// see [`crate::resp::error::Echo`].
 #[cold]
 pub fn command_error(out: &mut Vec<u8>, why: &CommandError) {
-    error(out, why.code(), why);
+    let text = why.to_string();
+    let bytes: Vec<u8> = text.chars().map(|c| u8::try_from(c).unwrap_or(b'?')).collect();
+    error_line(out, why.code(), &bytes);
 }
 
 /// Writes why a connection may not do this now.

@@ -6,8 +6,8 @@
 //! of panicking, because `canaries` demands that they fail on builds with a known bug.
 //!
 //! The environment chooses: `QUIPU_REQUIRE_TOOLS` (a missing program fails instead of skipping),
-//! `QUIPU_KILLS` (cycles of the kill loop), `QUIPU_BINARY` (another build to test) and
-//! `QUIPU_CANARY_BINARY` (a canary build made elsewhere).
+//! `QUIPU_KILLS` (cycles of the kill loop), `QUIPU_SEED` (another stream of the differential test),
+//! `QUIPU_BINARY` (another build to test) and `QUIPU_CANARY_BINARY` (a canary build made elsewhere).
 
 use std::fmt;
 

@@ -2,8 +2,8 @@
 
 use super::Command;
 use super::counter::Parsed;
-use super::words::{arg, integer_arg, is, shortened};
-use crate::resp::error::CommandError;
+use super::words::{arg, integer_arg, is};
+use crate::resp::error::{CommandError, Echo};
 use crate::resp::frame::Request;
 use crate::resp::number;
 use crate::resp::reply::Proto;
@@ -79,8 +79,8 @@ pub(super) fn select<'a>(_: &'static str, request: Request<'a>) -> Parsed<'a> {
 
 pub(super) fn auth<'a>(_: &'static str, request: Request<'a>) -> Parsed<'a> {
     match (request.get(1), request.get(2), request.len()) {
-        (Some(password), None, _) => Ok(Command::Auth { user: b"default", password }),
-        (Some(user), Some(password), 3) => Ok(Command::Auth { user, password }),
+        (Some(password), None, _) => Ok(Command::Auth { user: None, password }),
+        (Some(user), Some(password), 3) => Ok(Command::Auth { user: Some(user), password }),
         _ => Err(CommandError::Syntax),
     }
 }
@@ -97,7 +97,7 @@ pub(super) fn hello<'a>(_: &'static str, request: Request<'a>) -> Parsed<'a> {
     }
     let mut options = request.from(2).iter();
     while let Some(word) = options.next() {
-        let unknown = || CommandError::HelloOption { option: shortened(word) };
+        let unknown = || CommandError::HelloOption { option: Echo::of(word) };
         if is(word, "auth") {
             let user = options.next().ok_or_else(unknown)?;
             hello.auth = Some((user, options.next().ok_or_else(unknown)?));
@@ -120,7 +120,7 @@ pub(super) fn config<'a>(_: &'static str, request: Request<'a>) -> Parsed<'a> {
     match (arg(request, 1)?, request.len()) {
         (sub, 3..) if is(sub, "get") => Ok(Command::ConfigGet(request.from(2))),
         (sub, _) if is(sub, "get") => Err(CommandError::Arity { name: "config|get" }),
-        (sub, _) => Err(CommandError::UnknownSub { command: "CONFIG", sub: shortened(sub) }),
+        (sub, _) => Err(CommandError::UnknownSub { command: "CONFIG", sub: Echo::of(sub) }),
     }
 }
 
@@ -135,7 +135,7 @@ pub(super) fn command<'a>(_: &'static str, request: Request<'a>) -> Parsed<'a> {
         _ if is(sub, "docs") => CommandInfo::Docs(rest),
         _ if is(sub, "getkeys") && rest.len() >= 2 => CommandInfo::GetKeys(rest),
         _ if is(sub, "getkeys") => return Err(CommandError::Arity { name: "command|getkeys" }),
-        _ => return Err(CommandError::UnknownSub { command: "COMMAND", sub: shortened(sub) }),
+        _ => return Err(CommandError::UnknownSub { command: "COMMAND", sub: Echo::of(sub) }),
     };
     Ok(Command::Command(info))
 }
@@ -165,7 +165,7 @@ const CLIENT_SUBS: &[(&str, &str, usize)] = &[
 pub(super) fn client<'a>(_: &'static str, request: Request<'a>) -> Parsed<'a> {
     let sub = arg(request, 1)?;
     let Some(&(name, full, words)) = CLIENT_SUBS.iter().find(|(name, ..)| is(sub, name)) else {
-        return Err(CommandError::UnknownSub { command: "CLIENT", sub: shortened(sub) });
+        return Err(CommandError::UnknownSub { command: "CLIENT", sub: Echo::of(sub) });
     };
     if request.len() != words {
         return Err(CommandError::Arity { name: full });
@@ -187,7 +187,7 @@ fn client_info<'a>(attribute: &[u8], value: &'a [u8]) -> Result<Client<'a>, Comm
     match attribute {
         _ if is(attribute, "lib-name") => Ok(Client::SetLibName(client_word(value)?)),
         _ if is(attribute, "lib-ver") => Ok(Client::SetLibVersion(client_word(value)?)),
-        _ => Err(CommandError::ClientInfo { option: shortened(attribute) }),
+        _ => Err(CommandError::ClientInfo { option: Echo::of(attribute) }),
     }
 }
 

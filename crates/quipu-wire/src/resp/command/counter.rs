@@ -104,7 +104,9 @@ impl<'a> SetOptions<'a> {
             } else if is(word, "keepttl") && set.expiry.is_none() {
                 set.keep = true;
             } else {
-                let unit = ExpiryUnit::of(word).filter(|_| !set.keep && set.expiry.is_none());
+                // The same unit again is allowed, and the last one counts.
+                let other = |unit: &ExpiryUnit| set.expiry.is_some_and(|(u, _)| u != *unit);
+                let unit = ExpiryUnit::of(word).filter(|unit| !set.keep && !other(unit));
                 set.expiry = unit.zip(options.next());
                 set.expiry.ok_or(CommandError::Syntax)?;
             }

@@ -4,8 +4,8 @@ use quipu_core::op::{Action, Expire, ExpireWhen, Ttl};
 
 use super::Shape;
 use super::counter::{Parsed, plain};
-use super::words::{ExpiryUnit, integer_arg, is, name_arg, shortened};
-use crate::resp::error::CommandError;
+use super::words::{ExpiryUnit, integer_arg, is, name_arg};
+use crate::resp::error::{CommandError, Echo};
 use crate::resp::frame::Request;
 
 pub(super) fn ttl<'a>(_: &'static str, request: Request<'a>) -> Parsed<'a> {
@@ -53,7 +53,7 @@ fn condition(options: Request<'_>) -> Result<ExpireWhen, CommandError> {
             _ if is(word, "xx") => xx = true,
             _ if is(word, "gt") => gt = true,
             _ if is(word, "lt") => lt = true,
-            _ => return Err(CommandError::ExpireOption { option: shortened(word) }),
+            _ => return Err(CommandError::ExpireOption { option: Echo::of(word) }),
         }
     }
     match (nx, xx, gt, lt) {

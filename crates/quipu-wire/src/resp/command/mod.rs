@@ -43,8 +43,8 @@ pub enum Command<'a> {
     Hello(Hello<'a>),
     /// AUTH.
     Auth {
-        /// The user; `default` where none is given.
-        user: &'a [u8],
+        /// The user; none means the default one, which must have a password then.
+        user: Option<&'a [u8]>,
         /// The password.
         password: &'a [u8],
     },

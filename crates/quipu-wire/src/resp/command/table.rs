@@ -1,10 +1,8 @@
 //! The one list of commands. It feeds look-up, arity errors and the replies of COMMAND.
 
 use super::counter::Parsed;
-use super::words::shortened;
 use super::{Command, connection, counter, expire, keys, quipu};
-use crate::limits::ECHOED_BYTES_MAX;
-use crate::resp::error::CommandError;
+use crate::resp::error::{CommandError, Echo};
 use crate::resp::frame::Request;
 
 /// One command.
@@ -260,23 +258,21 @@ pub fn lookup(request: Request<'_>) -> Result<&'static Row, CommandError> {
     if words == wanted || (row.arity < 0 && words > wanted) {
         return Ok(row);
     }
-    Err(CommandError::Arity { name: row.name })
+    Err(wrong_arity(row))
 }
 
 #[cold]
 fn unknown(request: Request<'_>) -> CommandError {
-    let mut args = String::new();
-    for arg in request.from(1).iter() {
-        if args.len() >= ECHOED_BYTES_MAX {
-            break;
-        }
-        let left = arg.get(..ECHOED_BYTES_MAX - args.len()).unwrap_or(arg);
-        args.push('\'');
-        args.push_str(&String::from_utf8_lossy(left));
-        args.push_str("' ");
+    let name = Echo::of(request.get(0).unwrap_or_default());
+    CommandError::Unknown { name, args: Echo::of_words(request.from(1).iter()) }
+}
+
+#[cold]
+fn wrong_arity(row: &Row) -> CommandError {
+    match row.name {
+        "exec" => CommandError::ExecArity,
+        name => CommandError::Arity { name },
     }
-    let name = shortened(request.get(0).unwrap_or_default());
-    CommandError::Unknown { name, args: args.into() }
 }
 
 #[cfg(test)]

@@ -199,7 +199,8 @@ fn errors_are_in_the_words_of_redis() {
 #[test]
 fn commands_of_the_connection_are_read() {
     check_ok("PING", "Ping(None)");
-    check_ok("AUTH secret", "Auth { user: [100");
+    check_ok("AUTH secret", "Auth { user: None");
+    check_ok("AUTH default secret", "Auth { user: Some([100");
     check_ok("HELLO", "Hello(Hello { proto: None, auth: None, name: None })");
     check_ok("HELLO 3 AUTH u p SETNAME n", "Hello(Hello { proto: Some(Resp3), auth: Some");
     check_ok("SCAN 7 MATCH a* COUNT 5 TYPE string", "Scan(Scan { cursor: 7");
@@ -299,7 +300,7 @@ fn check_told(line: &str, resp2: &str, resp3: &str) {
 fn the_commands_describe_themselves() {
     let incr2 = "*1 *10 $4 incr :2 *3 +write +denyoom +fast :1 :1 :1 *2 +@write +@fast *0 *0 *0 ";
     check_told("COMMAND INFO INCR", incr2, &incr2.replace("*3", "~3").replace("*2", "~2"));
-    check_told("COMMAND INFO foo", "*1 *-1 ", "*1 _ ");
+    check_told("COMMAND INFO foo", "*1 $-1 ", "*1 _ ");
     let docs = "*2 $4 incr *4 $7 summary $42 Adds 1 to a counter and returns its value. ";
     assert!(told(Proto::Resp2, "COMMAND DOCS incr").starts_with(docs));
     assert!(told(Proto::Resp3, "COMMAND DOCS incr").starts_with("%1 $4 incr %2 $7 summary "));

@@ -4,7 +4,6 @@ use quipu_core::limits::TTL_MS_MAX;
 use quipu_core::name;
 use quipu_core::op::Ttl;
 
-use crate::limits::ECHOED_BYTES_MAX;
 use crate::resp::error::CommandError;
 use crate::resp::frame::Request;
 use crate::resp::number;
@@ -38,12 +37,6 @@ pub(crate) fn unsigned_arg(request: Request<'_>, index: usize) -> Result<u64, Co
 #[inline]
 pub(crate) fn is(word: &[u8], keyword: &str) -> bool {
     word.eq_ignore_ascii_case(keyword.as_bytes())
-}
-
-/// What a client sent, as it may stand in an error.
-pub(crate) fn shortened(bytes: &[u8]) -> Box<str> {
-    let head = bytes.get(..ECHOED_BYTES_MAX).unwrap_or(bytes);
-    String::from_utf8_lossy(head).into()
 }
 
 /// The units and origins in which an expiry is given.

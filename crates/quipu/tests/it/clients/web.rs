@@ -94,7 +94,8 @@ fn curl_reaches_every_route_of_a_counter() {
     web.counts("PUT", a, r#"{"value":7}"#, &json!({"value": 7}));
     assert_eq!(web.node.resp().call("TTL a").int(), Some(-1), "set clears the TTL");
     web.counts("GET", a, "", &json!({"value": 7}));
-    web.counts("POST", "/v1/default/counters/a/take", "", &json!({"value": 7}));
+    let take = "/v1/default/counters/a/take";
+    web.counts("POST", take, "", &json!({"taken": 7, "value": 0}));
     web.counts("GET", a, "", &json!({"value": 0}));
     web.counts("DELETE", a, "", &json!({}));
     assert_eq!(web.node.resp().call("EXISTS a").int(), Some(0));

@@ -159,8 +159,69 @@ const SESSION: &[&str] = &[
     "SCAN 0 COUNT x",
     "SCAN 0 MATCH",
     "SCAN 0 NOSUCH 1",
+    "SCAN 0 COUNT 5 COUNT x",
+    "SCAN 0 TYPE hash COUNT 100000",
+    "SCAN 0 COUNT 100000 MATCH nothing",
+    "SCAN 18446744073709551616",
     "DBSIZE",
     "PING",
+    "AUTH secret",
+    "AUTH default secret",
+    "AUTH other secret",
+    "AUTH a b c",
+    "HELLO x",
+    "HELLO 4",
+    "HELLO 3 AUTH other secret",
+    "HELLO 3 NOSUCH",
+    "HELLO 3 AUTH default",
+    "CLIENT NOSUCH",
+    "CLIENT SETNAME",
+    "CLIENT SETNAME a b",
+    "CLIENT SETNAME tester",
+    "CLIENT SETNAME t\u{e4}ster",
+    "CLIENT GETNAME",
+    "CLIENT GETNAME x",
+    "CONFIG NOSUCH",
+    "CONFIG GET",
+    "CONFIG GET maxmemory-policy",
+    "COMMAND NOSUCH",
+    "COMMAND COUNT x",
+    "COMMAND GETKEYS",
+    "COMMAND GETKEYS MGET a b c",
+    "COMMAND GETKEYS GET a b",
+    "COMMAND GETKEYS PING",
+    "COMMAND GETKEYS NOSUCH x",
+    "COMMAND LIST FILTERBY PATTERN mget*",
+    "COMMAND INFO nosuch",
+];
+/// Commands that are not about one counter, as they may stand in a group.
+const GROUPED: &[&str] = &[
+    "DBSIZE",
+    "SCAN x",
+    "SCAN 0 COUNT 0",
+    "SCAN 0 COUNT 100000 MATCH nothing",
+    "PING",
+    "PING a b",
+    "ECHO x",
+    "SELECT 0",
+    "SELECT 1",
+    "AUTH a b c",
+    "HELLO x",
+    "HELLO 4",
+    "CLIENT GETNAME",
+    "CONFIG GET maxmemory-policy",
+];
+/// What spoils a group.
+const SPOILERS: &[&str] = &[
+    "NOSUCH x",
+    "INCR",
+    "GET a b",
+    "SET k0",
+    "DISCARD x",
+    "MULTI x",
+    "CLIENT NOSUCH",
+    "CLIENT GETNAME x",
+    "CONFIG GET",
 ];
 /// Commands of Redis on a key that no counter uses, so that one `DEL text` forgets them.
 const ABSENT: &[&str] = &[
@@ -281,7 +342,7 @@ impl Stream {
             9 => (self.many(b"MGET"), Compare::Exact),
             10..13 => (self.set(name), Compare::Exact),
             13 => (vec![b"SETNX".to_vec(), name, self.value()], Compare::Exact),
-            14 => (vec![b"SETEX".to_vec(), name, self.expiry(), self.value()], Compare::Exact),
+            14 => (self.set_for(name), Compare::Exact),
             15 => (vec![b"GETDEL".to_vec(), name], Compare::Exact),
             16 => (vec![b"GETSET".to_vec(), name, self.value()], Compare::Exact),
             17 => (self.many(b"DEL"), Compare::Exact),
@@ -298,7 +359,7 @@ impl Stream {
 
     fn set(&mut self, name: Vec<u8>) -> Words {
         let mut set = vec![b"SET".to_vec(), name, self.value()];
-        let options = if self.chance.percent(60) { 0 } else { 1 + self.chance.below(2) };
+        let options = if self.chance.percent(60) { 0 } else { 1 + self.chance.below(3) };
         for _ in 0..options {
             match self.chance.below(9) {
                 0 => set.push(b"NX".to_vec()),
@@ -315,14 +376,24 @@ impl Stream {
         set
     }
 
+    fn set_for(&mut self, name: Vec<u8>) -> Words {
+        if self.chance.percent(50) {
+            return vec![b"SETEX".to_vec(), name, self.expiry(), self.value()];
+        }
+        vec![b"PSETEX".to_vec(), name, self.expiry_ms(), self.value()]
+    }
+
     fn expire(&mut self, name: Vec<u8>) -> Words {
-        let mut expire = if self.chance.percent(50) {
-            vec![b"EXPIRE".to_vec(), name, self.expiry()]
-        } else {
-            vec![b"PEXPIRE".to_vec(), name, self.expiry_ms()]
+        let (command, time): (&[u8], _) = match self.chance.below(6) {
+            0 | 1 => (b"EXPIRE", self.expiry()),
+            2 | 3 => (b"PEXPIRE", self.expiry_ms()),
+            4 => (b"EXPIREAT", self.far_second()),
+            _ => (b"PEXPIREAT", [self.far_second(), b"000".to_vec()].concat()),
         };
-        if self.chance.percent(30) {
-            let options: &[&[u8]] = &[b"NX", b"XX", b"GT", b"lt", b"NOSUCH"];
+        let mut expire = vec![command.to_vec(), name, time];
+        let options = if self.chance.percent(70) { 0 } else { 1 + self.chance.below(3) };
+        for _ in 0..options {
+            let options: &[&[u8]] = &[b"NX", b"XX", b"GT", b"lt", b"NOSUCH", b"\xff\0x"];
             expire.push(self.chance.pick(options).to_vec());
         }
         expire
@@ -375,8 +446,11 @@ impl Stream {
         self.chance.pick(numbers).to_vec()
     }
 
-    /// Returns a second after 2100.
+    /// Returns a second after 2100, or a refused number, or a time that has passed.
     fn far_second(&mut self) -> Vec<u8> {
+        if self.chance.percent(12) {
+            return self.no_expiry();
+        }
         (4_102_444_800 + self.chance.below(1_000_000_000)).to_string().into_bytes()
     }
 
@@ -423,18 +497,27 @@ impl Stream {
         let aborts = self.chance.percent(15);
         let mut queued = Vec::new();
         for _ in 0..self.chance.below(8) {
+            if self.chance.percent(15) {
+                queued.push(Compare::Exact);
+                self.step(steps, words(GROUPED), Compare::Exact);
+                continue;
+            }
             let (words, compare) = self.plain();
             queued.push(compare);
             self.step(steps, |_| words, Compare::Exact);
         }
         if aborts {
-            self.step(steps, words(&["NOSUCH x", "INCR", "GET a b", "SET k0"]), Compare::Exact);
+            self.step(steps, words(SPOILERS), Compare::Exact);
         }
         if self.chance.percent(5) {
             self.step(steps, |_| vec![b"MULTI".to_vec()], Compare::Exact);
         }
         if self.chance.percent(15) {
             self.step(steps, |_| vec![b"DISCARD".to_vec()], Compare::Exact);
+            return;
+        }
+        if self.chance.percent(5) {
+            self.step(steps, words(&["EXEC k0"]), Compare::Exact);
             return;
         }
         let compare = if aborts { Compare::Exact } else { Compare::Each(queued) };
