@@ -146,7 +146,7 @@ impl Worker {
             hub.commit_bell.ring();
         } else if hub.node.is_dirty() {
             // Where another thread commits right now, it wakes this loop when it is done.
-            let _other = hub.try_commit();
+            let _other = hub.try_commit(self.index);
         }
     }
 
