@@ -179,6 +179,10 @@ fn errors_are_in_the_words_of_redis() {
     check_error("CLIENT ID x", "ERR wrong number of arguments for 'client|id' command");
     check_error("foo", "ERR unknown command 'foo', with args beginning with: ");
     check_error("foo a b", "ERR unknown command 'foo', with args beginning with: 'a' 'b' ");
+    check_error(
+        "EXEC a",
+        "EXECABORT Transaction discarded because of: wrong number of arguments for 'exec' command",
+    );
     check_error("CONFIG SET a b", "ERR unknown subcommand 'SET'. Try CONFIG HELP.");
     check_error("INCRBY k x", "ERR value is not an integer or out of range");
     check_error("DECRBY k -9223372036854775808", "ERR decrement would overflow");
