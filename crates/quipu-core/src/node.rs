@@ -123,6 +123,7 @@ pub struct Node<C> {
     open_bytes: AtomicU64,
     room_bytes: AtomicU64,
     no_space: AtomicBool,
+    overloaded: AtomicBool,
     memory_full: AtomicBool,
     stopping: AtomicBool,
     /// Whether the log writes one cut of several shards as one.
@@ -148,6 +149,7 @@ impl<C: Cells> Node<C> {
             open_bytes: AtomicU64::new(0),
             room_bytes: AtomicU64::new(0),
             no_space: AtomicBool::new(false),
+            overloaded: AtomicBool::new(false),
             memory_full: AtomicBool::new(false),
             stopping: AtomicBool::new(false),
             groups,
@@ -194,10 +196,11 @@ impl<C: Cells> Node<C> {
         }
         let open = self.open_bytes.load(Ordering::Relaxed);
         let needed = open + ADMISSION_SLACK + ops * OP_LOG_BYTES_MAX;
-        if needed <= self.room_bytes.load(Ordering::Relaxed) {
+        let fits = needed <= self.room_bytes.load(Ordering::Relaxed);
+        if fits && !self.overloaded.load(Ordering::Relaxed) {
             return None;
         }
-        let no_space = self.no_space.load(Ordering::Relaxed);
+        let no_space = !fits && self.no_space.load(Ordering::Relaxed);
         Some(if no_space { Refusal::NoSpace } else { Refusal::Busy })
     }
 
@@ -458,6 +461,11 @@ impl<C: Cells> Node<C> {
     pub fn set_room(&self, bytes: u64, no_space: bool) {
         self.no_space.store(no_space, Ordering::Relaxed);
         self.room_bytes.store(bytes, Ordering::Relaxed);
+    }
+
+    /// Says whether clients have too much in flight: writes are then refused as busy.
+    pub fn set_overloaded(&self, overloaded: bool) {
+        self.overloaded.store(overloaded, Ordering::Relaxed);
     }
 
     /// Says whether new counters are refused.

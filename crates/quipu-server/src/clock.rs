@@ -55,6 +55,11 @@ impl Stopwatch {
         Self { started: Instant::now() }
     }
 
+    /// Time from the start of `earlier` to the start of this one.
+    pub fn since(&self, earlier: Self) -> Duration {
+        self.started.saturating_duration_since(earlier.started)
+    }
+
     /// Time since the start.
     pub fn elapsed(&self) -> Duration {
         self.started.elapsed()

@@ -4,7 +4,7 @@
 //! everybody's held replies may leave. Who commits is a choice made by measurement: see
 //! `docs/decisions/`. Here is the mechanism: whoever holds the commit lock commits for all.
 
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use std::time::Duration;
 
 use parking_lot::{Mutex, MutexGuard};
@@ -66,6 +66,7 @@ pub struct Hub {
     stopping: AtomicBool,
     sync_mean_ns: AtomicU64,
     log_bytes: AtomicU64,
+    inflight_bytes: AtomicI64,
 }
 
 /// What a commit uses, under its lock.
@@ -123,6 +124,7 @@ impl Hub {
             stopping: AtomicBool::new(false),
             sync_mean_ns: AtomicU64::new(0),
             log_bytes: AtomicU64::new(0),
+            inflight_bytes: AtomicI64::new(0),
         }
     }
 
@@ -297,6 +299,17 @@ impl Hub {
         if let Err(error) = commit.log.mark() {
             let _stopped = self.fail(&mut commit, &error);
         }
+    }
+
+    /// Books bytes of requests and held answers that came or went. Beyond the limit, writes are
+    /// refused until some have left.
+    pub fn note_inflight(&self, by: i64) {
+        if by == 0 {
+            return;
+        }
+        let now = self.inflight_bytes.fetch_add(by, Ordering::Relaxed) + by;
+        self.registry.set(Gauge::InflightBytes, now);
+        self.node.set_overloaded(now > self.settings.limits.inflight_bytes.0 as i64);
     }
 
     /// Payload bytes written since the start.

@@ -226,9 +226,10 @@ fn listen(settings: &Settings) -> Result<Listeners, StartError> {
 }
 
 fn open(settings: &Settings) -> Result<Store, StartError> {
-    let network = match settings.log.allow_network_fs {
-        true => NetworkFileSystem::Force,
-        false => NetworkFileSystem::Refuse,
+    let network = if settings.log.allow_network_fs {
+        NetworkFileSystem::Force
+    } else {
+        NetworkFileSystem::Refuse
     };
     let storage = Os::open(&settings.data_dir, network)?;
     let mut options = options(settings)?;

@@ -24,6 +24,12 @@ impl Tally {
         self.commands += 1;
     }
 
+    /// How many commands it counted.
+    #[inline]
+    pub(crate) fn commands(&self) -> u64 {
+        self.commands
+    }
+
     /// Counts bytes that came in.
     pub(crate) fn input(&mut self, bytes: usize) {
         self.input_bytes += bytes as u64;

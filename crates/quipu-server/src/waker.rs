@@ -36,7 +36,7 @@ impl Waker {
     }
 
     /// Wakes the loop.
-    #[expect(clippy::host_endian_bytes, reason = "the kernel reads a number of this machine")]
+    #[expect(clippy::host_endian_bytes, reason = "the kernel reads the number in its own order")]
     pub fn wake(&self) {
         // A full event counter means that the loop is about to wake anyway.
         let _full = rustix::io::write(&self.event, &1_u64.to_ne_bytes()).is_err();

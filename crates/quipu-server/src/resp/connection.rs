@@ -6,9 +6,10 @@ use std::os::fd::OwnedFd;
 use std::time::Duration;
 
 use quipu_metrics::label::{ConnectionCut, Surface};
-use quipu_metrics::name::Counter;
+use quipu_metrics::name::{Counter, Timing};
 use quipu_metrics::settings::Settings;
 use rustix::event::epoll::{self, EventData, EventFlags};
+use stdx::units::Nanos;
 
 use crate::clock::Stopwatch;
 use crate::hub::Hub;
@@ -41,6 +42,21 @@ pub(crate) struct Connection {
     output_bytes_max: usize,
     stall_bytes: usize,
     active: Stopwatch,
+    /// When the turn began whose replies are the oldest that wait.
+    asked: Option<Stopwatch>,
+    /// Commands since then.
+    commands: u64,
+    /// What the node's books have for it.
+    booked: Books,
+}
+
+/// What connections hold, or a change of it.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Books {
+    /// Bytes of requests and replies.
+    pub(crate) bytes: i64,
+    /// Replies that wait for the log.
+    pub(crate) held: i64,
 }
 
 /// How far sending came.
@@ -68,6 +84,9 @@ impl Connection {
             output_bytes_max: settings.limits.output_bytes.0 as usize,
             stall_bytes: settings.limits.pipeline_bytes.0 as usize,
             active: Stopwatch::start(),
+            asked: None,
+            commands: 0,
+            booked: Books::default(),
         }
     }
 
@@ -100,7 +119,8 @@ impl Connection {
         if n == 0 {
             return;
         }
-        self.active = Stopwatch::start();
+        self.active = turn.watch;
+        self.asked = self.asked.or(Some(turn.watch));
         turn.note_input(n);
         let bytes = scratch.get(..n).unwrap_or(&[]);
         if self.input.is_empty() {
@@ -121,20 +141,53 @@ impl Connection {
 
     /// Runs complete commands; returns how many bytes they took.
     fn run(&mut self, bytes: &[u8], turn: &mut Turn<'_>) -> usize {
+        let before = turn.tally.commands();
         let (taken, flow) = self.session.run(bytes, self.stall_bytes, turn, &mut self.output);
+        self.commands += turn.tally.commands() - before;
         self.stalled = flow == Flow::Full;
         self.ending |= flow == Flow::End;
         taken
     }
 
-    /// Goes on with commands that waited for room; says whether it did.
-    pub(crate) fn resume(&mut self, turn: &mut Turn<'_>) -> bool {
-        if !self.stalled || self.output.pending() > self.stall_bytes / 2 {
-            return false;
-        }
+    /// Whether commands wait for room in the output, and there is some.
+    pub(crate) fn can_resume(&self) -> bool {
+        self.stalled && self.output.pending() <= self.stall_bytes / 2
+    }
+
+    /// Goes on with commands that waited for room.
+    pub(crate) fn resume(&mut self, turn: &mut Turn<'_>) {
         self.stalled = false;
         self.run_input(turn);
-        true
+    }
+
+    /// Lets go what is durable and records how long it took. Commands that came in one turn are
+    /// recorded with the last of them.
+    pub(crate) fn release(&mut self, hub: &Hub, now: Stopwatch) {
+        let was_held = self.output.is_held();
+        let released = self.output.release(|depends| hub.must_wait(depends));
+        if self.output.is_held() {
+            return;
+        }
+        let Some(asked) = self.asked.take() else { return };
+        let took = Nanos((now.since(asked)).as_nanos() as u64);
+        let commands = std::mem::take(&mut self.commands);
+        hub.registry.record_many(Timing::RequestDuration(Surface::Resp), took, commands);
+        if was_held {
+            hub.registry.record_many(Timing::CommitWait, took, u64::from(released));
+        }
+    }
+
+    /// Brings the node's books up to what it holds; returns the change.
+    pub(crate) fn rebook(&mut self) -> Books {
+        let bytes = (self.input.len() + self.output.pending()) as i64;
+        let now = Books { bytes, held: i64::from(self.output.held()) };
+        let before = std::mem::replace(&mut self.booked, now);
+        Books { bytes: now.bytes - before.bytes, held: now.held - before.held }
+    }
+
+    /// What the node's books have for it.
+    pub(crate) fn booked(&self) -> Books {
+        self.booked
     }
 
     /// The log failed: what waits is answered as unknown, and nothing more is read.

@@ -16,6 +16,8 @@ pub(crate) struct Output {
     /// Stream offset of the first of `bytes`.
     base: u64,
     holds: VecDeque<Hold>,
+    /// Replies that wait.
+    held: u32,
 }
 
 /// From `at` on, bytes wait for `depends`.
@@ -43,6 +45,9 @@ impl Output {
     /// Ends a reply that began at `at` and waits for `depends`, if for anything.
     #[inline]
     pub(crate) fn end_reply(&mut self, at: u64, depends: Option<Dependency>) {
+        if depends.is_some() || self.is_held() {
+            self.held += 1;
+        }
         match (depends, self.holds.back_mut()) {
             (Some(depends), Some(last)) if last.depends == depends => last.replies += 1,
             (Some(depends), _) => self.holds.push_back(Hold { at, depends, replies: 1 }),
@@ -62,6 +67,12 @@ impl Output {
         !self.holds.is_empty()
     }
 
+    /// How many replies are held.
+    #[inline]
+    pub(crate) fn held(&self) -> u32 {
+        self.held
+    }
+
     /// Bytes not sent yet, held or not.
     #[inline]
     pub(crate) fn pending(&self) -> usize {
@@ -77,6 +88,7 @@ impl Output {
             released += hold.replies;
             self.holds.pop_front();
         }
+        self.held -= released;
         released
     }
 
@@ -112,6 +124,7 @@ impl Output {
         self.bytes.truncate((first.at - self.base) as usize);
         let replies: u32 = self.holds.iter().map(|hold| hold.replies).sum();
         self.holds.clear();
+        self.held = 0;
         for _ in 0..replies {
             self.bytes.extend_from_slice(answer);
         }

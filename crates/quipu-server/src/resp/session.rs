@@ -11,6 +11,7 @@ use quipu_wire::resp::error::StateError;
 use quipu_wire::resp::frame::{Args, FrameLimits, Parsed, Request, parse};
 use quipu_wire::resp::reply::{self, Proto};
 
+use crate::clock::Stopwatch;
 use crate::hub::Hub;
 use crate::resp::facts;
 use crate::resp::group::Group;
@@ -25,13 +26,16 @@ pub(crate) struct Turn<'h> {
     pub(crate) hub: &'h Hub,
     pub(crate) peers: &'h Peers,
     pub(crate) now_ms: u64,
+    /// When the turn began.
+    pub(crate) watch: Stopwatch,
     pub(crate) tally: Tally,
 }
 
 impl<'h> Turn<'h> {
     /// Begins a turn: the time is read once.
     pub(crate) fn begin(hub: &'h Hub, peers: &'h Peers) -> Self {
-        Self { hub, peers, now_ms: hub.clock.now_ms(), tally: Tally::default() }
+        let (now_ms, watch) = (hub.clock.now_ms(), Stopwatch::start());
+        Self { hub, peers, now_ms, watch, tally: Tally::default() }
     }
 
     /// Ends it.

@@ -14,8 +14,9 @@ use quipu_metrics::name::{Counter, Gauge};
 use rustix::event::epoll::{self, CreateFlags, Event, EventData, EventFlags};
 use rustix::time::Timespec;
 
+use crate::clock::Stopwatch;
 use crate::hub::Hub;
-use crate::resp::connection::{Connection, Progress};
+use crate::resp::connection::{Books, Connection, Progress};
 use crate::resp::peers::Peers;
 use crate::resp::session::Turn;
 
@@ -48,6 +49,8 @@ pub(crate) struct Worker {
     touched: Vec<usize>,
     /// Connections that hold replies from earlier turns.
     waiting: Vec<usize>,
+    /// Changes that the node's books do not have yet.
+    rebooked: Books,
 }
 
 impl Worker {
@@ -77,6 +80,7 @@ impl Worker {
             scratch: vec![0; READ_BYTES],
             touched: Vec::new(),
             waiting: Vec::new(),
+            rebooked: Books::default(),
         })
     }
 
@@ -150,15 +154,25 @@ impl Worker {
     fn answer(&mut self) {
         let mut ids = std::mem::take(&mut self.touched);
         ids.append(&mut self.waiting);
+        let now = Stopwatch::start();
         for id in ids.drain(..) {
-            self.answer_one(id);
+            self.answer_one(id, now);
         }
+        self.publish_books();
         self.touched = ids;
         let waiting = !self.waiting.is_empty();
         self.hub.waker(self.index).set_waiting(waiting);
         if waiting {
             self.catch_up();
         }
+    }
+
+    fn publish_books(&mut self) {
+        let Books { bytes, held } = std::mem::take(&mut self.rebooked);
+        if held != 0 {
+            self.hub.registry.shift(Gauge::HeldReplies, held);
+        }
+        self.hub.note_inflight(bytes);
     }
 
     /// A commit may have ended between the look at a reply and the word that it waits: look again.
@@ -173,7 +187,7 @@ impl Worker {
         }
     }
 
-    fn answer_one(&mut self, id: usize) {
+    fn answer_one(&mut self, id: usize, now: Stopwatch) {
         let Some(connection) = self.connections.get_mut(id).and_then(Option::as_mut) else {
             return;
         };
@@ -182,21 +196,24 @@ impl Worker {
         if hub.has_failed() {
             connection.fail();
         }
-        connection.output.release(|depends| hub.must_wait(depends));
+        connection.release(hub, now);
         loop {
             match connection.send(hub) {
                 Progress::Close => return self.close(id),
                 Progress::Stalled | Progress::Done => {}
             }
-            // Commands that had to wait for room in the output go on now.
-            let mut turn = Turn::begin(hub, &self.peers);
-            let went_on = connection.resume(&mut turn);
-            turn.end();
-            if !went_on {
+            if !connection.can_resume() {
                 break;
             }
-            connection.output.release(|depends| hub.must_wait(depends));
+            // Commands that had to wait for room in the output go on now.
+            let mut turn = Turn::begin(hub, &self.peers);
+            connection.resume(&mut turn);
+            turn.end();
+            connection.release(hub, now);
         }
+        let change = connection.rebook();
+        self.rebooked.bytes += change.bytes;
+        self.rebooked.held += change.held;
         if connection.output.is_held() {
             connection.marked = true;
             self.waiting.push(id);
@@ -257,6 +274,9 @@ impl Worker {
     fn close(&mut self, id: usize) {
         let Some(slot) = self.connections.get_mut(id) else { return };
         if let Some(connection) = slot.take() {
+            let gone = connection.booked();
+            self.rebooked.bytes -= gone.bytes;
+            self.rebooked.held -= gone.held;
             self.peers.leave(connection.peer());
             self.hub.registry.shift(Gauge::ConnectionsOpen(Surface::Resp), -1);
             self.free.push(id);

@@ -2,11 +2,11 @@
 
 use crate::{
     storage::{
-        Storage,
+        Storage, StorageFile,
         memory::{Keep, Memory},
     },
     wal::{
-        WriteError,
+        WriteError, segment,
         tests::{SEGMENT_BYTES, numbers, open, open_from, payload},
     },
 };
@@ -111,10 +111,12 @@ fn a_recycled_segment_never_shows_its_earlier_frames() {
     let names = memory.list().unwrap();
     assert!(names.iter().any(|name| name.contains("spare")), "{names:?}");
     let sealed = recovered.wal.sealed().len();
+    let mut last = 0;
     while recovered.wal.sealed().len() < sealed + 2 {
-        next(&mut recovered);
+        last = next(&mut recovered);
+        recovered.preparer.run().unwrap();
+        assert_prepared_is_zero(&memory);
     }
-    let last = next(&mut recovered);
     let names = memory.list().unwrap();
     assert!(!names.iter().any(|name| name.contains("spare")), "{names:?}");
     let start = gone.positions.end;
@@ -122,6 +124,16 @@ fn a_recycled_segment_never_shows_its_earlier_frames() {
     let numbers = numbers(&frames);
     assert_eq!(numbers.last(), Some(&last));
     assert!(numbers.windows(2).all(|pair| pair[0] + 1 == pair[1]));
+}
+
+/// The newest segment is the one prepared ahead.
+fn assert_prepared_is_zero(memory: &Memory) {
+    let mut names = memory.list().unwrap();
+    names.retain(|name| matches!(segment::parse(name), segment::Name::Segment(_)));
+    let file = memory.open(names.last().unwrap()).unwrap();
+    let mut bytes = vec![1; SEGMENT_BYTES as usize];
+    file.read_at(&mut bytes, 0).unwrap();
+    assert!(bytes[512..].iter().all(|byte| *byte == 0), "a prepared segment holds only zeros");
 }
 
 #[test]

@@ -6,7 +6,9 @@ use crate::{
         memory::{Keep, Memory},
     },
     wal::{
-        RecoverError, segment,
+        RecoverError,
+        frame::{HEADER_BYTES, Header, Kind},
+        segment,
         tests::{numbers, open, open_from, payload},
     },
 };
@@ -166,7 +168,7 @@ fn an_unknown_version_is_refused_with_a_sentence() {
         assert!(error.to_string().contains("format version 9, this program knows 1"));
     };
     check(0, segment::HEADER_BYTES);
-    check(512, crate::wal::frame::HEADER_BYTES);
+    check(512, HEADER_BYTES);
 }
 
 #[test]
@@ -187,4 +189,45 @@ fn an_old_copy_of_a_segment_is_refused() {
     memory.open(&segment::name(1)).unwrap().write_at(&bytes, 0).unwrap();
     let error = open(&memory, 3).unwrap_err();
     assert!(matches!(error, RecoverError::Damaged { position: 3, .. }), "{error}");
+}
+
+/// A log with one frame, and what a frame that follows it must say; where it must stand.
+fn follower() -> (Memory, Header, u64) {
+    let memory = Memory::new();
+    let (mut recovered, _) = open(&memory, 1).unwrap();
+    recovered.wal.write(&[&payload(1)]).unwrap();
+    recovered.wal.sync().unwrap();
+    let mut bytes = vec![0; 512];
+    memory.open(&segment::name(1)).unwrap().read_at(&mut bytes, 1024).unwrap();
+    let (last, link) = Header::decode(&bytes).unwrap();
+    let body = payload(2);
+    let header = Header {
+        kind: Kind::Data,
+        length: body.len() as u32,
+        payload_crc: stdx::checksum::crc32c(&body),
+        position: last.position + 1,
+        durable_upto: 1,
+        link,
+        ..last
+    };
+    (memory, header, 1536)
+}
+
+#[test]
+fn a_frame_counts_only_with_its_segment_position_and_link() {
+    let check = |change: fn(&mut Header), expected: &[u64]| {
+        let (memory, mut header, offset) = follower();
+        change(&mut header);
+        let mut bytes = header.encode().0[..HEADER_BYTES].to_vec();
+        bytes.extend_from_slice(&payload(2));
+        let file = memory.open(&segment::name(1)).unwrap();
+        file.write_at(&bytes, offset).unwrap();
+        let (_, frames) = open(&memory, 2).unwrap();
+        assert_eq!(numbers(&frames), expected, "{header:?}");
+    };
+    check(|_| {}, &[1, 2]);
+    check(|header| header.segment_id ^= 1, &[1]);
+    check(|header| header.position += 1, &[1]);
+    check(|header| header.link ^= 1, &[1]);
+    check(|header| header.payload_crc ^= 1, &[1]);
 }

@@ -1,3 +1,5 @@
+//! Commands as they are read, answered and described.
+
 use quipu_core::op::{Action, Add, Expire, ExpireWhen, Presence, Set, Token, Ttl};
 use quipu_core::outcome::{Dependency, Outcome, Position, Refusal, Repeat, Reply, Verdict};
 
