@@ -45,9 +45,14 @@ impl Shard {
         let asked = Asked { cx: *cx, time_ms, hash, op: *op };
         let performed = match op.token {
             Token::None => self.perform(&asked),
-            Token::Key { key, item } => self.perform_keyed(&asked, key, item),
+            Token::Key { key, item } => return self.perform_keyed(&asked, key, item),
             Token::Stream { name, sequence } => self.perform_streamed(&asked, name, sequence),
         };
+        self.answer(performed)
+    }
+
+    #[inline]
+    fn answer(&self, performed: Result<Performed, Refusal>) -> Reply {
         match performed {
             Ok((outcome, touched)) => self.reply(Ok(outcome), touched),
             Err(refusal) => self.reply(Err(refusal), 0),
@@ -139,28 +144,39 @@ impl Shard {
         (Counter::ABSENT, self.sealed + 1, true)
     }
 
-    fn perform_keyed(
+    fn perform_keyed(&mut self, asked: &Asked<'_>, key: &[u8], item: u32) -> Reply {
+        if key.is_empty() || key.len() > TOKEN_BYTES_MAX {
+            return self.reply(Err(Refusal::BadToken { bytes: key.len() }), 0);
+        }
+        let scope = scope_key(self.seed, asked.op.name, key, item);
+        let known = self.tokens.find(scope, asked.time_ms).copied();
+        if let Some(known) = known.filter(|_| !canary::is(Bug::NoDedup)) {
+            return self.answer_known(asked, &known);
+        }
+        let performed = self.perform_first(asked, (key, item), scope);
+        self.answer(performed)
+    }
+
+    /// The answer to a token that is remembered: the original outcome where it stands, or a
+    /// conflict. Both speak of the original, so they wait for it.
+    fn answer_known(&self, asked: &Asked<'_>, known: &TokenRecord) -> Reply {
+        let touched = if known.epoch == self.epoch { known.batch } else { 0 };
+        if known.fingerprint != asked.op.action.fingerprint() {
+            return self.reply(Err(Refusal::Conflict), touched);
+        }
+        let position = Position { shard: self.id, epoch: known.epoch, batch: known.batch };
+        Reply { position, ..self.reply(Ok(known.outcome()), touched) }
+    }
+
+    /// A token that is not remembered: the operation is decided and its outcome recorded.
+    fn perform_first(
         &mut self,
         asked: &Asked<'_>,
-        key: &[u8],
-        item: u32,
+        (key, item): (&[u8], u32),
+        scope: u128,
     ) -> Result<Performed, Refusal> {
         let Asked { cx, time_ms, op, .. } = asked;
         let time_ms = *time_ms;
-        if key.is_empty() || key.len() > TOKEN_BYTES_MAX {
-            return Err(Refusal::BadToken { bytes: key.len() });
-        }
-        let scope = scope_key(self.seed, op.name, key, item);
-        let fingerprint = op.action.fingerprint();
-        if let Some(known) = self.tokens.find(scope, time_ms)
-            && !canary::is(Bug::NoDedup)
-        {
-            if known.fingerprint != fingerprint {
-                return Err(Refusal::Conflict);
-            }
-            let in_this_life = known.epoch == self.epoch;
-            return Ok((known.outcome(), if in_this_life { known.batch } else { 0 }));
-        }
         let deadline_ms = deadline(key, time_ms, self.window_ms)?;
         if let Some(refusal) = cx.no_room {
             return Err(refusal);
@@ -172,7 +188,7 @@ impl Shard {
         let (outcome, _) = self.perform(asked)?;
         let record = TokenRecord {
             key: scope,
-            fingerprint,
+            fingerprint: op.action.fingerprint(),
             verdict: outcome.verdict,
             value: outcome.value,
             previous: outcome.previous,
