@@ -9,7 +9,7 @@ use crate::effect::{Counter, Effect, ExpiryEffect};
 use crate::limits::{STREAM_BYTES_MAX, SWEEP_STEPS, TOKEN_BYTES_MAX};
 use crate::op::{Action, Op, Token};
 use crate::outcome::{Dependency, Outcome, Position, Refusal, Repeat, Reply, Verdict};
-use crate::shard::Shard;
+use crate::shard::{Shard, Undo};
 use crate::stream::Place;
 use crate::token::{TokenRecord, deadline, scope_key};
 
@@ -232,13 +232,25 @@ impl Shard {
             Ok((outcome, _)) => {
                 self.time_ms = asked.time_ms;
                 let number = self.sealed + 1;
-                self.open.note_stream(name, sequence, false);
+                self.note_stream_undo(name);
+                let kept = self.undo.as_ref().map_or(0, Undo::streams_before);
+                self.open.note_stream(name, sequence, false, kept);
                 let stream = self.streams.entry(name);
                 stream.mark = sequence;
                 stream.touched = number;
                 stream.held = stream.held.filter(|held| *held > sequence);
                 Ok((outcome, number))
             }
+        }
+    }
+
+    /// Holds a stream because an operation of it did not count. Where there is no memory for
+    /// another stream nothing is held: all of it is refused.
+    pub(crate) fn hold(&mut self, name: &[u8], sequence: u64) {
+        let has_place =
+            self.streams.get(name).is_some() || self.streams.len() < self.limits.streams_max;
+        if has_place && check_stream(name, sequence).is_ok() {
+            self.streams.hold(name, sequence);
         }
     }
 
@@ -260,7 +272,7 @@ impl Shard {
             return Err(Refusal::StreamsFull);
         }
         self.time_ms = self.decision_time(cx.now_ms);
-        self.open.note_stream(name, sequence, true);
+        self.open.note_stream(name, sequence, true, 0);
         let number = self.sealed + 1;
         let stream = self.streams.entry(name);
         stream.checkpoint = Some(sequence);

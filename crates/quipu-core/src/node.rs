@@ -11,7 +11,7 @@ use stdx::hash::hash64;
 
 use crate::execute::Context;
 use crate::limits::OP_LOG_BYTES_MAX;
-use crate::op::Op;
+use crate::op::{Op, Token};
 use crate::outcome::{Dependency, Position, Refusal, Reply, Verdict};
 use crate::shard::Shard;
 use crate::table::shard_bits;
@@ -226,17 +226,14 @@ impl<C: Cells> Node<C> {
     ) -> Result<(), Abort> {
         let refused = |refusal| Abort { index: 0, reply: Reply::refused(refusal) };
         let mut group = self.group(now_ms, ops.iter().map(|op| op.name)).map_err(refused)?;
-        if let Some(refusal) = group.cx.no_room {
-            return Err(refused(refusal));
-        }
         group.begin();
         for (index, op) in ops.iter().enumerate() {
             let reply = group.execute(op);
             let first = replies.first().copied().unwrap_or(reply);
             if let Err(reply) = acceptable(&first, reply) {
-                group.abort();
+                group.abort(ops);
                 replies.clear();
-                return Err(Abort { index, reply });
+                return Err(Abort { index, reply: group.bounded(op, reply) });
             }
             replies.push(reply);
         }
@@ -453,9 +450,8 @@ pub struct Group<'a, C: Cells> {
 impl<C: Cells> Group<'_, C> {
     /// Decides one operation of the group. Its counter is one that the group was made for.
     pub fn execute(&mut self, op: &Op<'_>) -> Reply {
-        let (hash, id) = self.node.route(op.name.as_bytes());
-        let at = self.shards.binary_search_by_key(&id, |(id, _)| *id);
-        let Some((_, shard)) = at.ok().and_then(|at| self.shards.get_mut(at)) else {
+        let (hash, at) = self.place(op);
+        let Some((_, shard)) = at.and_then(|at| self.shards.get_mut(at)) else {
             unreachable!("a group holds the shards of all its counters");
         };
         let before = shard.open_bytes();
@@ -472,12 +468,36 @@ impl<C: Cells> Group<'_, C> {
         self.shards.iter_mut().for_each(|(_, shard)| shard.commit_group());
     }
 
-    fn abort(&mut self) {
+    /// Takes back all of it. What it held of streams did not count, so it must come again first.
+    fn abort(&mut self, ops: &[Op<'_>]) {
         for (_, shard) in &mut self.shards {
             let before = shard.open_bytes();
             shard.abort_group();
             let shrunk = before - shard.open_bytes();
             self.node.open_bytes.fetch_sub(shrunk, Ordering::Relaxed);
         }
+        for op in ops {
+            let Token::Stream { name, sequence } = op.token else { continue };
+            let shard = self.place(op).1.and_then(|at| self.shards.get_mut(at));
+            if let Some((_, shard)) = shard {
+                shard.hold(name, sequence);
+            }
+        }
+    }
+
+    /// Where the group keeps the shard of an operation, and the hash of its counter.
+    fn place(&self, op: &Op<'_>) -> (u64, Option<usize>) {
+        let (hash, id) = self.node.route(op.name.as_bytes());
+        (hash, self.shards.binary_search_by_key(&id, |(id, _)| *id).ok())
+    }
+
+    /// The answer to an operation of an aborted group: it may speak of a batch that the group
+    /// began and took back with itself, which would never become durable.
+    fn bounded(&self, op: &Op<'_>, mut reply: Reply) -> Reply {
+        let shard = self.place(op).1.and_then(|at| self.shards.get(at));
+        let newest = shard.map_or(0, |(_, shard)| shard.newest());
+        reply.depends.batch = reply.depends.batch.min(newest);
+        reply.position.batch = reply.position.batch.min(newest);
+        reply
     }
 }

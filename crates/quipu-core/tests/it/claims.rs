@@ -52,3 +52,60 @@ fn a_repeat_in_a_later_life_gets_the_position_of_the_original() {
     assert_eq!(repeat.position, first.position);
     assert!(world.node.is_durable(repeat.depends));
 }
+
+fn streamed(name: &str, sequence: u64) -> Op<'_> {
+    let token = Token::Stream { name: b"s", sequence };
+    Op { name, action: Action::Add(Add::plain(1)), token }
+}
+
+fn bounded(name: &str) -> Op<'_> {
+    let add = Add { max: Some(0), ..Add::plain(1) };
+    Op { name, action: Action::Add(add), token: Token::Key { key: b"bounded", item: 0 } }
+}
+
+/// Decides a group that must fail; returns what it answered.
+fn aborted(node: &Node<LocalShards>, ops: &[Op<'_>]) -> (usize, Dependency) {
+    let mut replies = Vec::new();
+    let abort = node.atomic(NOW, ops, &mut replies).expect_err("one of them forbids it");
+    assert!(replies.is_empty());
+    (abort.index, abort.reply.depends)
+}
+
+#[test]
+fn an_aborted_group_waits_for_no_batch_that_went_with_it() {
+    let node = node();
+    assert_eq!(aborted(&node, &[bounded("a")]), (0, in_batch(0)));
+    assert_eq!(aborted(&node, &[keyed("a", 1), bounded("a")]), (1, in_batch(0)));
+    node.execute(NOW, &keyed("b", 1));
+    assert_eq!(aborted(&node, &[keyed("a", 1), bounded("a")]), (1, in_batch(1)));
+}
+
+#[test]
+fn an_aborted_group_takes_its_place_in_a_stream_back_and_holds_it() {
+    let node = node();
+    let result = |op: &Op<'_>| node.execute(NOW, op).result.map(|outcome| outcome.repeat);
+    assert_eq!(result(&streamed("a", 1)), Ok(Repeat::None));
+    aborted(&node, &[streamed("a", 2), streamed("a", 3), bounded("a")]);
+    assert_eq!(node.stream(b"s").marks, vec![(0, 1)]);
+    assert_eq!(result(&streamed("a", 3)), Err(Refusal::Held { sequence: 2 }));
+    assert_eq!(result(&streamed("a", 2)), Ok(Repeat::None), "it did not count before");
+    aborted(&node, &[bounded("a"), streamed("a", 3)]);
+    assert_eq!(result(&streamed("a", 4)), Err(Refusal::Held { sequence: 3 }));
+    let (mut frame, mut sealed) = (Vec::new(), Vec::new());
+    node.cut(&mut frame, &mut sealed, |_| 0);
+    let shards = fold::replay(1, &limits(100), &[frame]);
+    assert_eq!(shards[0].stream(b"s").map(|stream| stream.mark), Some(2));
+}
+
+#[test]
+fn a_repeated_group_is_answered_even_when_the_node_is_full() {
+    let node = node();
+    let ops = [keyed("a", 1), keyed("b", 2)];
+    let mut first = Vec::new();
+    node.atomic(NOW, &ops, &mut first).expect("there is room");
+    node.set_room(0, true);
+    let mut again = Vec::new();
+    node.atomic(NOW, &ops, &mut again).expect("a repeat needs no room");
+    assert!(again.iter().all(|reply| reply.result.is_ok_and(|o| o.repeat == Repeat::Token)));
+    assert_eq!(aborted(&node, &[keyed("c", 1)]).0, 0);
+}

@@ -65,10 +65,10 @@ impl World {
             }
         }
         self.model.abort(before);
-        if let (Err(refusal), Some((name, sequence))) = (expected.result, Self::stream_of(last))
-            && holds(refusal)
-        {
-            self.model.hold(self.node.shard_of(last.name.as_bytes()), name, sequence);
+        for sent in group {
+            if let Some((name, sequence)) = sent.stream() {
+                self.model.hold(self.node.shard_of(sent.name.as_bytes()), name, sequence);
+            }
         }
         let shard = self.node.shard_of(last.name.as_bytes());
         let newest = self.model.tail(shard).newest();
@@ -76,10 +76,4 @@ impl World {
         expected.position.batch = expected.position.batch.min(newest);
         self.check(last, &abort.reply, &expected);
     }
-}
-
-/// Whether a refusal holds its stream: what was not tried, was no repeat and was well formed.
-fn holds(refusal: Refusal) -> bool {
-    use Refusal::{Busy, NoMemory, NoSpace};
-    matches!(refusal, Busy | NoMemory | NoSpace)
 }

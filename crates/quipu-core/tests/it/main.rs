@@ -3,6 +3,7 @@
 //! [`model`] says what must happen, in other words than the code under test; [`world`] runs both
 //! side by side and compares every answer; the other files hold the claims.
 
+mod agreement;
 mod cells;
 mod claims;
 mod fold;

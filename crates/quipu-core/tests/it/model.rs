@@ -342,8 +342,7 @@ impl Model {
         }
     }
 
-    /// Takes back what an aborted group did: back to `before`, but time does not step back, and
-    /// what was refused stays held.
+    /// Takes back what an aborted group did: back to `before`, but time does not step back.
     pub(crate) fn abort(&mut self, before: Self) {
         let after = std::mem::replace(self, before);
         for (tail, after) in self.tails.iter_mut().zip(&after.tails) {
@@ -351,10 +350,17 @@ impl Model {
         }
     }
 
-    /// Says that an operation of a stream was refused.
+    /// Holds a stream at an operation that did not count, if there is memory for the stream.
     pub(crate) fn hold(&mut self, shard: u16, name: &[u8], sequence: u64) {
+        let is_new = !self.streams.contains_key(&(shard, name.to_vec()));
+        let fits = self.check_streams_full(shard, is_new).is_ok();
+        if !fits || self.check_stream(shard, name, sequence).is_err() {
+            return;
+        }
         let stream = self.streams.entry((shard, name.to_vec())).or_default();
-        stream.held = Some(stream.held.map_or(sequence, |held| held.min(sequence)));
+        if sequence > stream.mark {
+            stream.held = Some(stream.held.map_or(sequence, |held| held.min(sequence)));
+        }
     }
 }
 

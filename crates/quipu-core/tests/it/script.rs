@@ -20,6 +20,14 @@ pub(crate) enum Label {
 }
 
 impl Sent {
+    /// Its stream and sequence, if it has one.
+    pub(crate) fn stream(&self) -> Option<(&[u8], u64)> {
+        match &self.token {
+            Label::Stream(name, sequence) => Some((name, *sequence)),
+            _ => None,
+        }
+    }
+
     pub(crate) fn op(&self) -> Op<'_> {
         let token = match &self.token {
             Label::None => Token::None,

@@ -1,7 +1,7 @@
 //! Node and model side by side: every step is done by both, and every answer compared.
 
 use quipu_core::node::{Cells, Node, Sealed};
-use quipu_core::op::{Action, Token};
+use quipu_core::op::Action;
 use quipu_core::outcome::{Dependency, Refusal, Reply};
 use quipu_core::shard::{Shard, ShardLimits};
 use stdx::prng::Prng;
@@ -199,14 +199,16 @@ impl World {
         self.model.step(&Asked { shard, now: self.now, op: sent.op(), seen })
     }
 
-    /// Compares an answer and what it depends on. Only what is durable may be left out.
+    /// Compares an answer and what it depends on. Only a durable deletion may be left out.
     pub(crate) fn check(&mut self, sent: &Sent, reply: &Reply, expected: &Expected) {
         self.count(reply);
         let shard = self.node.shard_of(sent.name.as_bytes());
         let at = format!("{sent:?} at {}: {reply:?}", self.now);
         assert_eq!(reply.result, expected.result, "{at}");
         let durable = self.model.tails[usize::from(shard)].durable;
-        let is_buried = expected.touched <= durable && reply.depends.batch == 0;
+        let is_miss = reply.result.is_ok_and(|outcome| outcome.previous.is_none());
+        let is_buried =
+            is_miss && reply.depends.batch < expected.touched && expected.touched <= durable;
         if is_buried {
             return;
         }
@@ -367,17 +369,6 @@ impl World {
             visible.extend(live.map(|(value, _)| (name.clone(), value as i64)));
         }
         visible
-    }
-
-    /// Whether an operation is one of a stream: its name and sequence.
-    pub(crate) fn stream_of(sent: &Sent) -> Option<(&[u8], u64)> {
-        match sent.op().token {
-            Token::Stream { .. } => match &sent.token {
-                Label::Stream(name, sequence) => Some((name, *sequence)),
-                _ => None,
-            },
-            _ => None,
-        }
     }
 }
 
