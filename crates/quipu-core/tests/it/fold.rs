@@ -14,7 +14,7 @@ use quipu_core::snapshot::{
 use stdx::prng::Prng;
 
 use crate::cells::LocalShards;
-use crate::model::{Limits, Model};
+use crate::model::{Limits, Model, Scope};
 use crate::world::{SEED, World, empty};
 
 /// Empty shards.
@@ -46,8 +46,9 @@ fn fold_frame(shards: &mut [Shard], mut frame: &[u8]) {
     }
 }
 
-/// Compares shards with the model: counters, expiries, tokens with their outcomes, streams, place.
-pub(crate) fn agrees(model: &Model, node: &Node<LocalShards>) {
+/// Compares shards at `now` with the model: counters, expiries, tokens with their outcomes,
+/// streams, place.
+pub(crate) fn agrees(model: &Model, node: &Node<LocalShards>, now: u64) {
     for (name, entry) in &model.counters {
         let found = node.cells().shard(node.shard_of(name.as_bytes())).peek(name);
         let expected = entry.live.map_or(Counter::ABSENT, |(value, expires_at)| Counter {
@@ -62,7 +63,7 @@ pub(crate) fn agrees(model: &Model, node: &Node<LocalShards>) {
     for id in shards {
         agrees_in_shard(model, node, id);
     }
-    model.tokens.keys().for_each(|scope| agrees_on_token(model, node, scope));
+    model.tokens.keys().for_each(|scope| agrees_on_token(model, node, scope, now));
 }
 
 fn agrees_in_shard(model: &Model, node: &Node<LocalShards>, id: u16) {
@@ -83,10 +84,10 @@ fn agrees_in_shard(model: &Model, node: &Node<LocalShards>, id: u16) {
 
 /// A repeat of every remembered token, on a node that has no room for anything else, gets the
 /// original outcome.
-fn agrees_on_token(model: &Model, node: &Node<LocalShards>, scope: &crate::model::Scope) {
+fn agrees_on_token(model: &Model, node: &Node<LocalShards>, scope: &Scope, now: u64) {
     let (name, key, item) = scope;
     let known = &model.tokens[scope];
-    let time = node.cells().shard(known.shard).time_ms();
+    let time = node.cells().shard(known.shard).time_ms().max(now);
     if known.until < time {
         return;
     }
@@ -103,7 +104,7 @@ fn agrees_on_token(model: &Model, node: &Node<LocalShards>, scope: &crate::model
 pub(crate) fn check_log(world: &mut World, random: &mut Prng) {
     world.cut();
     let limits = world.model.limits;
-    agrees(&world.model, &world.node);
+    agrees(&world.model, &world.node, world.now);
     let count = world.node.cells().count();
     let replayed = replay(count, &limits, &world.log);
     for shard in &replayed {
@@ -122,8 +123,8 @@ pub(crate) fn check_log(world: &mut World, random: &mut Prng) {
         assert_eq!(a.counters(), b.counters());
         assert_eq!(a.streams(), b.streams());
     }
-    agrees(&world.model, &Node::new(LocalShards::new(replayed), SEED, true));
-    agrees(&world.model, &Node::new(LocalShards::new(loaded), SEED, true));
+    agrees(&world.model, &Node::new(LocalShards::new(replayed), SEED, true), 0);
+    agrees(&world.model, &Node::new(LocalShards::new(loaded), SEED, true), 0);
 }
 
 type Items = BTreeMap<Place, ItemValue>;

@@ -112,7 +112,7 @@ impl World {
         self.met.crashes += 1;
         self.log.truncate(self.durable + kept);
         self.begin_life(self.log.clone());
-        fold::agrees(&self.model, &self.node);
+        fold::agrees(&self.model, &self.node, self.now);
     }
 
     /// One random step that follows from `seed` and what is there.
@@ -206,7 +206,8 @@ impl World {
         let at = format!("{sent:?} at {}: {reply:?}", self.now);
         assert_eq!(reply.result, expected.result, "{at}");
         let durable = self.model.tails[usize::from(shard)].durable;
-        let is_miss = reply.result.is_ok_and(|outcome| outcome.previous.is_none());
+        let is_gone = self.model.counters.get(&sent.name).is_none_or(|entry| entry.live.is_none());
+        let is_miss = reply.result.map_or(is_gone, |outcome| outcome.previous.is_none());
         let is_buried =
             is_miss && reply.depends.batch < expected.touched && expected.touched <= durable;
         if is_buried {
