@@ -6,6 +6,7 @@
 mod agreement;
 mod cells;
 mod claims;
+mod crash;
 mod fold;
 mod group;
 mod model;
