@@ -36,6 +36,8 @@ proptest! {
         steps in proptest::collection::vec(any::<u64>(), 1..60), few in any::<bool>()
     ) {
         let mut world = World::new(if few { 2 } else { 1000 });
-        steps.into_iter().for_each(|seed| world.step(seed));
+        for seed in steps {
+            world.step(seed);
+        }
     }
 }

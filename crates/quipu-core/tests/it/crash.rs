@@ -22,7 +22,9 @@ fn begin(log: &mut Vec<Vec<u8>>, clocks: Clocks) -> (Node<LocalShards>, LogClock
     let clock = LogClock::start(clocks, newest, true).expect("accepted");
     assert!(clock.now_ms() >= newest, "log time does not step back over a start");
     let mut frame = Vec::new();
-    shards.iter_mut().for_each(|shard| shard.begin_epoch(clock.now_ms(), WINDOW_MS, &mut frame));
+    for shard in &mut shards {
+        shard.begin_epoch(clock.now_ms(), WINDOW_MS, &mut frame);
+    }
     log.push(frame);
     let node = Node::new(LocalShards::new(shards), SEED, true);
     node.set_room(1 << 40, false);

@@ -41,7 +41,9 @@ fn fold_frame(shards: &mut [Shard], mut frame: &[u8]) {
         let (header, length) = read.expect("the owner's records are understood");
         let shard = &mut shards[usize::from(header.shard)];
         shard.fold_header(&header).expect("the owner's records follow");
-        items.iter().for_each(|item| shard.fold_item(item).expect("its effects fit"));
+        for item in &items {
+            shard.fold_item(item).expect("its effects fit");
+        }
         frame = &frame[length..];
     }
 }
@@ -153,11 +155,11 @@ fn merge(mut items: Items, part: &[Vec<u8>], random: &mut Prng) -> Items {
     for frame in part {
         set.fold_payload(frame).expect("the owner's log composes");
         if random.chance(1, 5) {
-            runs.push(spill(set.take()));
+            runs.push(spill(&set.take()));
             assert!(set.is_empty() && set.bytes() == 0);
         }
     }
-    runs.push(spill(set.take()));
+    runs.push(spill(&set.take()));
     for run in runs {
         for (place, change) in run {
             match change.apply(items.get(&place)).expect("the change fits its base") {
@@ -166,7 +168,7 @@ fn merge(mut items: Items, part: &[Vec<u8>], random: &mut Prng) -> Items {
             };
         }
     }
-    store(without_the_forgotten(items))
+    store(&without_the_forgotten(items))
 }
 
 fn without_the_forgotten(mut items: Items) -> Items {
@@ -182,20 +184,24 @@ fn without_the_forgotten(mut items: Items) -> Items {
 }
 
 /// Writes a run and reads it back.
-fn spill(run: BTreeMap<Place, Change>) -> Vec<(Place, Change)> {
+fn spill(run: &BTreeMap<Place, Change>) -> Vec<(Place, Change)> {
     let mut bytes = Vec::new();
-    run.iter().for_each(|(place, change)| put_change(&mut bytes, place, change));
+    for (place, change) in run {
+        put_change(&mut bytes, place, change);
+    }
     let found: Vec<_> = bodies(&bytes).map(|b| read_change(b).expect("written so")).collect();
     assert!(found.iter().map(|(p, c)| (p, c)).eq(run.iter()), "a run comes back as it was");
     found
 }
 
 /// Writes a snapshot and reads it back.
-fn store(items: Items) -> Items {
+fn store(items: &Items) -> Items {
     let mut bytes = Vec::new();
-    items.iter().for_each(|(place, value)| put_item(&mut bytes, place, value));
+    for (place, value) in items {
+        put_item(&mut bytes, place, value);
+    }
     let found: Items = bodies(&bytes).map(|b| read_item(b).expect("written so")).collect();
-    assert_eq!(found, items, "a snapshot comes back as it was");
+    assert_eq!(found, *items, "a snapshot comes back as it was");
     found
 }
 

@@ -87,7 +87,9 @@ impl World {
         let limits = self.model.limits;
         let mut shards = fold::replay(SHARDS, &limits, &log);
         let mut frame = Vec::new();
-        shards.iter_mut().for_each(|shard| shard.begin_epoch(self.now, WINDOW_MS, &mut frame));
+        for shard in &mut shards {
+            shard.begin_epoch(self.now, WINDOW_MS, &mut frame);
+        }
         self.log = log;
         self.log.push(frame);
         self.durable = self.log.len();

@@ -60,7 +60,7 @@ impl Request {
         let one = |letter: char| vec![format!("{letter}{}", number % 3)];
         let mut key = format!("key {number}").into_bytes();
         let (names, action) = match kind {
-            Kind::Keyed if number % 8 == 0 => {
+            Kind::Keyed if number.is_multiple_of(8) => {
                 key.resize(64, b'-');
                 (burst(number), Action::Add(Add::plain(1)))
             }
@@ -78,6 +78,18 @@ impl Request {
             }
         };
         Self { kind, names, action, key, sequence: number as u64 + 1 }
+    }
+
+    /// What a counter is after this request counted once.
+    fn after(&self, before: Option<i64>) -> Option<i64> {
+        match self.action {
+            Action::Add(add) => {
+                let sum = before.unwrap_or(0) + add.delta;
+                Some(add.max.map_or(sum, |max| sum.min(max)))
+            }
+            Action::Set(set) => Some(set.value),
+            _ => None,
+        }
     }
 
     fn ops(&self) -> Vec<Op<'_>> {
@@ -243,14 +255,7 @@ impl Client {
             }
             for name in &request.names {
                 let value = expected.entry(name).or_default();
-                *value = match request.action {
-                    Action::Add(add) => {
-                        let sum = value.unwrap_or(0) + add.delta;
-                        Some(add.max.map_or(sum, |max| sum.min(max)))
-                    }
-                    Action::Set(set) => Some(set.value),
-                    _ => None,
-                };
+                *value = request.after(*value);
             }
         }
         for (name, value) in expected {
