@@ -193,6 +193,7 @@ impl Client {
             *self.decided.entry(number).or_default() += 1;
             self.check_repeat(number, &outcomes);
         }
+        self.learn(driver.release());
         Ok(())
     }
 
