@@ -54,6 +54,8 @@ pub struct Sealed {
     pub batch: u64,
     /// Where its record stands in the payload.
     pub range: Range<usize>,
+    /// How many slots it has.
+    pub slots: usize,
 }
 
 /// What a node knows of one stream.
@@ -449,10 +451,10 @@ impl<C: Cells> Node<C> {
     fn seal(&self, id: u16, payload: &mut Vec<u8>, sealed: &mut Vec<Sealed>) -> u64 {
         let durable = self.durable_upto(id);
         let mut shard = self.cells.shard(id);
-        let bytes = shard.open_bytes();
+        let (bytes, slots) = (shard.open_bytes(), shard.open_slots());
         let from = payload.len();
         if let Some(batch) = shard.seal(durable, payload) {
-            sealed.push(Sealed { shard: id, batch, range: from..payload.len() });
+            sealed.push(Sealed { shard: id, batch, range: from..payload.len(), slots });
         }
         bytes
     }
