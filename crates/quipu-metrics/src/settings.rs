@@ -153,14 +153,22 @@ impl Settings {
         Ok(())
     }
 
-    fn laws_of_the_log(&self) -> [Law; 1] {
+    fn laws_of_the_log(&self) -> [Law; 2] {
         let Log { segment_bytes, frame_bytes_max, .. } = self.log;
-        [(
-            frame_bytes_max.0 <= segment_bytes.0 / 4,
-            [Key::LogFrameBytesMax, Key::LogSegmentBytes],
-            "a frame may take at most a quarter of a segment, so lower the first or raise the \
+        [
+            (
+                frame_bytes_max.0 <= segment_bytes.0 / 4,
+                [Key::LogFrameBytesMax, Key::LogSegmentBytes],
+                "a frame may take at most a quarter of a segment, so lower the first or raise the \
              second",
-        )]
+            ),
+            (
+                self.linger.0 == 0 || self.commit.strategy != CommitStrategy::Loop,
+                [Key::Linger, Key::CommitStrategy],
+                "only a committer thread waits for company, so set the first to 0 or the second \
+                 to auto or committer",
+            ),
+        ]
     }
 
     fn laws_of_limits(&self) -> [Law; 4] {

@@ -123,6 +123,7 @@ fn what_does_not_go_together_is_refused() {
         let error = Settings::from_values(&with(changes)).expect_err("a broken relation");
         error.to_string().split(" is ").next().expect("a key").to_owned()
     };
+    assert_eq!(refused(&[(Key::Linger, "1ms"), (Key::CommitStrategy, "loop")]), "linger");
     assert_eq!(refused(&[(Key::LimitsPipelineBytes, "64KiB")]), "limits.bulk_bytes");
     let inline = [(Key::LimitsPipelineBytes, "2KiB"), (Key::LimitsBulkBytes, "1KiB")];
     assert_eq!(refused(&inline), "limits.inline_bytes");
