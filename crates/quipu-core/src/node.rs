@@ -26,6 +26,10 @@ const REAP_STEPS: usize = 512;
 /// machine that we know has more threads.
 const ADMISSION_SLACK: u64 = 64 * OP_LOG_BYTES_MAX;
 
+/// Open batches are pressed beyond this part of the room: what comes during the commit that this
+/// calls for must fit into the rest. Guess.
+const PRESSED_PART: u64 = 4;
+
 /// How shards are shared.
 pub trait Cells {
     /// A shard held by one thread.
@@ -54,6 +58,8 @@ pub struct Sealed {
     pub batch: u64,
     /// Where its record stands in the payload.
     pub range: Range<usize>,
+    /// How many slots it has.
+    pub slots: usize,
 }
 
 /// What a node knows of one stream.
@@ -458,10 +464,10 @@ impl<C: Cells> Node<C> {
     fn seal(&self, id: u16, payload: &mut Vec<u8>, sealed: &mut Vec<Sealed>) -> u64 {
         let durable = self.durable_upto(id);
         let mut shard = self.cells.shard(id);
-        let bytes = shard.open_bytes();
+        let (bytes, slots) = (shard.open_bytes(), shard.open_slots());
         let from = payload.len();
         if let Some(batch) = shard.seal(durable, payload) {
-            sealed.push(Sealed { shard: id, batch, range: from..payload.len() });
+            sealed.push(Sealed { shard: id, batch, range: from..payload.len(), slots });
         }
         bytes
     }
@@ -490,6 +496,13 @@ impl<C: Cells> Node<C> {
     /// Log bytes that are open: an upper bound.
     pub fn open_bytes(&self) -> u64 {
         self.open_bytes.load(Ordering::Relaxed)
+    }
+
+    /// Whether a good part of the log space that may be open is taken: then it is time to commit,
+    /// waited for or not.
+    #[inline]
+    pub fn is_pressed(&self) -> bool {
+        self.open_bytes() > self.room_bytes.load(Ordering::Relaxed) / PRESSED_PART
     }
 
     /// Says that a shard's batches up to `batch` are durable.

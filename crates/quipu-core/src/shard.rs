@@ -186,6 +186,11 @@ impl Shard {
         self.open.log_bytes()
     }
 
+    /// How many slots the open batch has.
+    pub fn open_slots(&self) -> usize {
+        self.open.slots()
+    }
+
     /// One stream, if this shard knows it.
     pub fn stream(&self, name: &[u8]) -> Option<&Stream> {
         self.streams.get(name)

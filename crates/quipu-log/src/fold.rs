@@ -103,6 +103,17 @@ pub struct Folded {
     pub retired: usize,
 }
 
+/// How many files the log has, by what they are there for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Segments {
+    /// Prepared ahead of need.
+    pub prepared: usize,
+    /// Newer than the newest snapshot, the one that is being written to included.
+    pub live: usize,
+    /// Folded, kept as history.
+    pub retained: usize,
+}
+
 /// Folds and retires. One thread owns it.
 #[derive(Debug)]
 pub struct Folder<S: Storage> {
@@ -138,10 +149,33 @@ impl<S: Storage> Folder<S> {
         self.pool.sealed().iter().filter(folded).map(|info| info.bytes).sum()
     }
 
+    /// Counts the log's files by what they are there for.
+    pub fn segments(&self) -> Segments {
+        let position = self.position();
+        let sealed = self.pool.sealed();
+        let retained = sealed.iter().filter(|info| info.positions.end <= position + 1).count();
+        // The one that is being written to is not sealed.
+        let live = sealed.len() - retained + 1;
+        Segments { prepared: self.pool.ready_count(), live, retained }
+    }
+
+    /// Says whether closing the segment that is being written to, of which `open_bytes` are used,
+    /// would make a fold due. Only where it holds at least half of what makes one due: the rest of
+    /// a closed segment is lost to the log.
+    pub fn wants_seal(&self, open_bytes: u64, log_bytes_min: u64) -> bool {
+        let due = self.due_bytes(log_bytes_min);
+        let sealed = self.log_bytes();
+        sealed < due && sealed + open_bytes >= due && open_bytes >= due / 2
+    }
+
     /// Says whether the sealed log exceeds max(`log_bytes_min`, the snapshot's size).
     pub fn is_due(&self, log_bytes_min: u64) -> bool {
+        self.log_bytes() >= self.due_bytes(log_bytes_min)
+    }
+
+    fn due_bytes(&self, log_bytes_min: u64) -> u64 {
         let snapshot = self.newest.as_ref().map_or(0, |newest| newest.bytes);
-        self.log_bytes() >= log_bytes_min.max(snapshot).max(1)
+        log_bytes_min.max(snapshot).max(1)
     }
 
     fn position(&self) -> u64 {

@@ -50,11 +50,11 @@ impl Cut {
         self.batches.clear();
     }
 
-    /// Adds an encoded batch.
+    /// Adds an encoded batch of one slot.
     pub fn push(&mut self, shard: u16, batch: u64, bytes: &[u8]) {
         let start = self.payload.len();
         self.payload.extend_from_slice(bytes);
-        self.batches.push(CutBatch { shard, batch, range: start..self.payload.len() });
+        self.batches.push(CutBatch { shard, batch, range: start..self.payload.len(), slots: 1 });
     }
 
     /// Returns the bytes of one of its batches.
@@ -85,6 +85,13 @@ pub trait Log: Send {
     /// As [`Log::flush`].
     fn mark(&mut self) -> Result<(), LogError>;
 
+    /// Closes what is being written to, so that it can be folded; false when there is nothing to
+    /// close, or nothing to go on with. To be called after a flush.
+    ///
+    /// # Errors
+    /// As [`Log::flush`].
+    fn seal(&mut self) -> Result<bool, LogError>;
+
     /// Says whether a cut is durable as a whole or not at all, over all its shards.
     fn groups(&self) -> bool;
 
@@ -94,6 +101,18 @@ pub trait Log: Send {
 
     /// Returns the length in bytes of the largest cut that the log is sure to take now.
     fn room(&self) -> u64;
+
+    /// Returns what writing took. Cheap enough for every commit.
+    fn written(&self) -> Written;
+}
+
+/// What writing took on the disk; zeros for a log that has none.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+pub struct Written {
+    /// Bytes of all frames since the start: headers, padding and marks included.
+    pub bytes: u64,
+    /// Bytes in the segment that is being written to, its own header included.
+    pub open_bytes: u64,
 }
 
 /// Keeps the newest batch of each shard of a list.

@@ -74,9 +74,9 @@ pub struct Range {
 /// When a change takes effect.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Apply {
-    /// It is safe to change in a running node.
+    /// In the running node. No knob of this version: nothing reads a value twice.
     Live,
-    /// It is read once, at the start.
+    /// At the next start.
     Restart,
 }
 

@@ -54,8 +54,6 @@ labels! {
         Limit "limit",
         /// The operating system gave none.
         Accept "accept",
-        /// The node is stopping.
-        Stopping "stopping",
     }
 
     /// Why an open connection was closed by the node.
@@ -88,8 +86,6 @@ labels! {
         Expire "expire",
         /// Lists counters.
         Scan "scan",
-        /// Lists the biggest counters.
-        Top "top",
         /// Reads a stream or stores its checkpoint.
         Stream "stream",
     }

@@ -145,9 +145,9 @@ metrics! {
         BatchSlots = "quipu_shard_batch_slots_total", Count,
             "Slots of those batches; operations per slot is how much coalescing saves.";
         Frames = "quipu_log_frames_total", Count,
-            "Frames that were written.";
+            "Frames of batches that were written.";
         FrameBytes = "quipu_log_frame_bytes_total", Bytes,
-            "Bytes that were written for frames, headers and padding included.";
+            "Bytes that were written for frames, headers, padding and marks included.";
         PayloadBytes = "quipu_log_payload_bytes_total", Bytes,
             "Bytes of the records within frames.";
         SyncFailures = "quipu_log_sync_failures_total", Count,
@@ -179,15 +179,14 @@ metrics! {
         Tombstones = "quipu_shard_tombstones", Count,
             "Deleted counters whose deletion is not durable yet.";
         TimeDeviation = "quipu_log_time_deviation_seconds", Seconds,
-            "Log time minus wall clock; beyond a minute a person should look.";
+            "How far log time and wall clock are apart; beyond a minute a person should look.";
         BytesAtRisk = "quipu_log_at_risk_bytes", Bytes,
-            "Bytes of records that were answered from memory and are not durable yet.";
-        OperationsAtRisk = "quipu_log_at_risk_operations", Count,
-            "Operations that were answered from memory and are not durable yet.";
+            "Bytes of decided records that are not durable yet, at most; answers from memory may \
+             speak of them.";
         Segments(SegmentState) = "quipu_log_segments", Count,
             "Log files by what they are there for.";
         LogBytesSinceSnapshot = "quipu_log_since_snapshot_bytes", Bytes,
-            "Bytes of log that a recovery would read after the newest snapshot.";
+            "Bytes of log that a recovery would read after the newest snapshot, at most.";
         SnapshotPosition = "quipu_fold_snapshot_position", Count,
             "Log position of the newest snapshot.";
         RecoveryDuration = "quipu_recovery_duration_seconds", Seconds,

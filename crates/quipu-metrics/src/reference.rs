@@ -67,8 +67,8 @@ fn write_config(page: &mut String) -> fmt::Result {
          Sizes are written as 64MiB, spans of time as 10ms or 1h, shares as 0.8 or 80%.\n\n\
          The class says who may turn a knob: *performance* a program that tunes, *limits* a \
          person, *safety* a person while the node is down.\n\
-         *Live* means that a change is safe in a running node, *restart* that it is not; this \
-         version reads all of them once, at the start.\n\
+         The change says when a new value takes effect: *restart* at the next start, *live* in the \
+         running node; this version reads every value once, at the start.\n\
          A default is *measured*, taken from a *spec* (the design, or another system's documented \
          choice), or a *guess*.\n",
     )?;

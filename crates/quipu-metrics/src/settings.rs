@@ -154,20 +154,19 @@ impl Settings {
     }
 
     fn laws_of_the_log(&self) -> [Law; 2] {
-        let Log { segment_bytes, frame_bytes_max, block_bytes, .. } = self.log;
-        let block = block_bytes.unwrap_or(BLOCK_BYTES_MOST_COMMON);
+        let Log { segment_bytes, frame_bytes_max, .. } = self.log;
         [
             (
                 frame_bytes_max.0 <= segment_bytes.0 / 4,
                 [Key::LogFrameBytesMax, Key::LogSegmentBytes],
                 "a frame may take at most a quarter of a segment, so lower the first or raise the \
-                 second",
+             second",
             ),
             (
-                frame_bytes_max >= block,
-                [Key::LogFrameBytesMax, Key::LogBlockBytes],
-                "a frame takes at least one block (4KiB where the device's own is used), so raise \
-                 the first or lower the second",
+                self.linger.0 == 0 || self.commit.strategy != CommitStrategy::Loop,
+                [Key::Linger, Key::CommitStrategy],
+                "only a committer thread waits for company, so set the first to 0 or the second \
+                 to auto or committer",
             ),
         ]
     }
@@ -218,9 +217,6 @@ impl Settings {
 
 /// Whether something holds between two values, and how to say that it must.
 type Law = (bool, [Key; 2], &'static str);
-
-/// The physical block of nearly all devices (spec: Advanced Format).
-const BLOCK_BYTES_MOST_COMMON: Bytes = Bytes::kib(4);
 
 #[cfg(test)]
 mod tests;

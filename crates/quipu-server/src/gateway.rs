@@ -91,6 +91,7 @@ impl NodeApi for Gateway {
     fn execute(&self, op: &Op<'_>) -> Reply {
         let reply = self.hub.node.execute(self.hub.clock.now_ms(), op);
         self.count(std::slice::from_ref(op), std::slice::from_ref(&reply));
+        self.hub.relieve();
         reply
     }
 
@@ -103,6 +104,7 @@ impl NodeApi for Gateway {
             replies.extend(ops.iter().map(|op| self.hub.node.execute(now_ms, op)));
         }
         self.count(ops, replies.get(start..).unwrap_or(&[]));
+        self.hub.relieve();
         Ok(())
     }
 
@@ -164,10 +166,7 @@ impl NodeApi for Gateway {
     }
 
     fn admits(&self) -> bool {
-        let registry = &self.hub.registry;
-        let open = |surface: &label::Surface| registry.value(Gauge::ConnectionsOpen(*surface));
-        let all: i64 = label::Surface::ALL.iter().map(open).sum();
-        all < self.hub.settings.limits.connections as i64
+        self.hub.enter()
     }
 
     fn note(&self, event: Event) {
@@ -177,13 +176,19 @@ impl NodeApi for Gateway {
                 registry.add(Counter::ConnectionsAccepted(surface), 1);
                 registry.shift(Gauge::ConnectionsOpen(surface), 1);
             }
-            Event::Closed => registry.shift(Gauge::ConnectionsOpen(surface), -1),
+            Event::Closed => {
+                registry.shift(Gauge::ConnectionsOpen(surface), -1);
+                self.hub.leave();
+            }
             Event::Refused(reason) => registry.add(Counter::ConnectionsRefused(reason), 1),
             Event::Cut(reason) => registry.add(Counter::ConnectionsCut(reason), 1),
             Event::Received(bytes) => registry.add(Counter::InputBytes(surface), bytes),
             Event::Sent(bytes) => registry.add(Counter::OutputBytes(surface), bytes),
             Event::Held => registry.shift(Gauge::HeldReplies, 1),
-            Event::Released => registry.shift(Gauge::HeldReplies, -1),
+            Event::Released(waited) => {
+                registry.shift(Gauge::HeldReplies, -1);
+                registry.record(Timing::CommitWait, Nanos(waited.as_nanos() as u64));
+            }
             Event::Answered(took) => {
                 registry.add(Counter::Commands(surface), 1);
                 let took = Nanos(took.as_nanos() as u64);

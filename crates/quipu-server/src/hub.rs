@@ -4,14 +4,14 @@
 //! everybody's held replies may leave. Who commits is a choice made by measurement: see
 //! `docs/decisions/`. Here is the mechanism: whoever holds the commit lock commits for all.
 
-use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use parking_lot::{Mutex, MutexGuard};
 use quipu_core::canary::{self, Bug};
 use quipu_core::node::Node;
 use quipu_core::outcome::Dependency;
-use quipu_log::log::{Cut, Log, LogError};
+use quipu_log::log::{Cut, Log, LogError, Written};
 use quipu_metrics::name::{Counter, Gauge, Timing};
 use quipu_metrics::registry::Registry;
 use quipu_metrics::settings::{CommitStrategy, Settings};
@@ -69,6 +69,12 @@ pub struct Hub {
     sync_mean_ns: AtomicU64,
     log_bytes: AtomicU64,
     inflight_bytes: AtomicI64,
+    /// Connections of all listeners.
+    connections: AtomicUsize,
+    /// Bytes of the frame that is being written and synced.
+    committing_bytes: AtomicU64,
+    /// Bytes used of the segment that is being written to.
+    open_segment_bytes: AtomicU64,
 }
 
 /// What a commit uses, under its lock.
@@ -79,6 +85,8 @@ struct Commit {
     failure: Option<String>,
     /// Whether something was appended since the last mark.
     unmarked: bool,
+    /// What the metrics know of.
+    written: Written,
 }
 
 impl std::fmt::Debug for Commit {
@@ -106,8 +114,14 @@ impl Hub {
         wakers: Vec<Waker>,
     ) -> Self {
         node.set_room(log.room(), false);
-        let commit =
-            Commit { log, cut: Cut::default(), durable: Vec::new(), failure: None, unmarked: true };
+        let commit = Commit {
+            written: log.written(),
+            log,
+            cut: Cut::default(),
+            durable: Vec::new(),
+            failure: None,
+            unmarked: true,
+        };
         Self {
             node,
             registry: Registry::new(env!("CARGO_PKG_VERSION")),
@@ -128,12 +142,23 @@ impl Hub {
             sync_mean_ns: AtomicU64::new(0),
             log_bytes: AtomicU64::new(0),
             inflight_bytes: AtomicI64::new(0),
+            connections: AtomicUsize::new(0),
+            committing_bytes: AtomicU64::new(0),
+            open_segment_bytes: AtomicU64::new(0),
         }
     }
 
     /// The waker of one event loop.
     pub fn waker(&self, worker: usize) -> &Waker {
         self.wakers.get(worker).expect("each worker has its waker")
+    }
+
+    /// Asks for a commit if open batches fill up although nobody waits for them.
+    #[inline]
+    pub fn relieve(&self) {
+        if self.node.is_pressed() {
+            self.commit_bell.ring();
+        }
     }
 
     /// Whether the event loop itself should sync, as things are.
@@ -193,7 +218,7 @@ impl Hub {
             return Ok(Committed::Nothing);
         }
         commit.durable.clear();
-        let watch = Stopwatch::start();
+        self.committing_bytes.store(commit.cut.payload.len() as u64, Ordering::Relaxed);
         let Commit { log, cut, durable, .. } = commit;
         let written = log.append(cut).and_then(|()| {
             let syncing = Stopwatch::start();
@@ -204,7 +229,7 @@ impl Hub {
         if let Err(error) = written {
             return Err(self.fail(commit, &error));
         }
-        self.note_commit(commit, watch.elapsed());
+        self.note_commit(commit);
         Ok(Committed::Wrote)
     }
 
@@ -221,7 +246,7 @@ impl Hub {
         self.registry.record(Timing::SyncDuration, Nanos(ns));
     }
 
-    fn note_commit(&self, commit: &mut Commit, _elapsed: Duration) {
+    fn note_commit(&self, commit: &mut Commit) {
         commit.unmarked = true;
         for (shard, batch) in &commit.durable {
             self.node.set_durable(*shard, *batch);
@@ -230,12 +255,24 @@ impl Hub {
         self.registry.add(Counter::Frames, 1);
         self.registry.add(Counter::PayloadBytes, bytes);
         self.registry.add(Counter::Batches, commit.cut.batches.len() as u64);
+        let slots: usize = commit.cut.batches.iter().map(|batch| batch.slots).sum();
+        self.registry.add(Counter::BatchSlots, slots as u64);
+        self.committing_bytes.store(0, Ordering::Relaxed);
+        self.note_written(commit);
         self.log_bytes.fetch_add(bytes, Ordering::Relaxed);
         let room = commit.log.room();
         self.node.set_room(room, self.no_space.load(Ordering::Relaxed));
         if commit.log.needs_segment() {
             self.upkeep_bell.ring();
         }
+    }
+
+    /// Brings the metrics up to what the log has written.
+    fn note_written(&self, commit: &mut Commit) {
+        let now = commit.log.written();
+        let before = std::mem::replace(&mut commit.written, now);
+        self.registry.add(Counter::FrameBytes, now.bytes - before.bytes);
+        self.open_segment_bytes.store(now.open_bytes, Ordering::Relaxed);
     }
 
     fn fail(&self, commit: &mut Commit, error: &LogError) -> LogFailed {
@@ -309,7 +346,48 @@ impl Hub {
         }
         if let Err(error) = commit.log.mark() {
             let _stopped = self.fail(&mut commit, &error);
+            return;
         }
+        self.note_written(&mut commit);
+    }
+
+    /// Closes the segment that is being written to, so that it can be folded; says whether it did.
+    pub fn seal(&self) -> bool {
+        let mut commit = self.commit.lock();
+        // The rest of a closed segment is lost: not while the disk has no room for another.
+        if self.has_failed() || self.no_space.load(Ordering::Relaxed) {
+            return false;
+        }
+        match commit.log.seal() {
+            Ok(sealed) => {
+                self.note_written(&mut commit);
+                self.node.set_room(commit.log.room(), self.no_space.load(Ordering::Relaxed));
+                self.upkeep_bell.ring();
+                sealed
+            }
+            Err(error) => {
+                let _stopped = self.fail(&mut commit, &error);
+                false
+            }
+        }
+    }
+
+    /// Bytes used of the segment that is being written to.
+    pub fn open_segment_bytes(&self) -> u64 {
+        self.open_segment_bytes.load(Ordering::Relaxed)
+    }
+
+    /// Takes a place for one more connection, whichever listener it came to; false where there is
+    /// none. Each place taken is given back by [`Hub::leave`].
+    pub fn enter(&self) -> bool {
+        let most = self.settings.limits.connections;
+        let one_more = |open: usize| (open < most).then_some(open + 1);
+        self.connections.fetch_update(Ordering::Relaxed, Ordering::Relaxed, one_more).is_ok()
+    }
+
+    /// Gives the place of a connection back.
+    pub fn leave(&self) {
+        self.connections.fetch_sub(1, Ordering::Relaxed);
     }
 
     /// Books bytes of requests and held answers that came or went. Beyond the limit, writes are
@@ -371,7 +449,8 @@ impl Hub {
         }
         let gauges = [Gauge::Counters, Gauge::Tokens, Gauge::Streams, Gauge::Tombstones];
         gauges.into_iter().zip(sums).for_each(|(gauge, sum)| self.registry.set(gauge, sum));
-        self.registry.set(Gauge::BytesAtRisk, self.node.open_bytes() as i64);
+        let at_risk = self.node.open_bytes() + self.committing_bytes.load(Ordering::Relaxed);
+        self.registry.set(Gauge::BytesAtRisk, at_risk as i64);
         let deviation_ns = self.clock.deviation_ms() as i64 * 1_000_000;
         self.registry.set(Gauge::TimeDeviation, deviation_ns);
     }

@@ -16,6 +16,7 @@ pub mod machine;
 pub mod node;
 pub mod recovery;
 mod resp;
+mod summary;
 mod tally;
 mod threads;
 mod upkeep;

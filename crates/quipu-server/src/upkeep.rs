@@ -4,22 +4,28 @@
 use std::time::Duration;
 
 use parking_lot::Mutex;
+use quipu_core::clock::DEVIATION_MS_REPORTED;
 use quipu_core::node::Cells;
-use quipu_log::fold::{Folder, Outcome};
+use quipu_log::fold::{Folder, Outcome, Segments};
 use quipu_log::storage::Storage;
 use quipu_log::wal::{PrepareError, Preparer};
+use quipu_metrics::label::SegmentState;
 use quipu_metrics::name::{Counter, Gauge, Timing};
 use stdx::units::Nanos;
 
 use crate::clock::Stopwatch;
 use crate::hub::{Committed, Hub};
 use crate::machine;
+use crate::summary::Totals;
 
 /// How often the housekeeper looks around. Guess: ten looks a second cost under 0.1 % of a core.
 const HOUSEKEEPING: Duration = Duration::from_millis(100);
 
 /// Expired counters deleted in one step of one shard: about 50 us under its lock. Guess.
 const REAP_STEPS: usize = 256;
+
+/// How often the node sums up in its log. Spec: 60 s.
+const SUMMARY_INTERVAL: Duration = Duration::from_secs(60);
 
 /// How long the preparer waits before it asks a full disk again. Guess.
 const NO_SPACE_PAUSE: Duration = Duration::from_secs(1);
@@ -103,15 +109,29 @@ fn gives_room<S: Storage>(folder: &Mutex<Folder<S>>) -> bool {
 pub(crate) fn fold_loop<S: Storage>(hub: &Hub, folder: &Mutex<Folder<S>>) {
     while !hub.is_stopping() {
         let mut folder = folder.lock();
-        if folder.is_due(hub.settings.fold.log_bytes_min.0) {
+        let least = hub.settings.fold.log_bytes_min.0;
+        if folder.wants_seal(hub.open_segment_bytes(), least) {
+            hub.seal();
+        }
+        if folder.is_due(least) {
             fold(hub, &mut folder);
         }
-        let position = folder.newest().map_or(0, |newest| newest.position);
-        hub.registry.set(Gauge::SnapshotPosition, position as i64);
-        hub.registry.set(Gauge::LogBytesSinceSnapshot, folder.log_bytes() as i64);
+        publish_log_gauges(hub, &folder);
         drop(folder);
         hub.fold_bell.wait(HOUSEKEEPING);
     }
+}
+
+fn publish_log_gauges<S: Storage>(hub: &Hub, folder: &Folder<S>) {
+    let set = |gauge, value| hub.registry.set(gauge, value);
+    let position = folder.newest().map_or(0, |newest| newest.position);
+    set(Gauge::SnapshotPosition, position as i64);
+    let since = folder.log_bytes() + hub.open_segment_bytes();
+    set(Gauge::LogBytesSinceSnapshot, since as i64);
+    let Segments { prepared, live, retained } = folder.segments();
+    set(Gauge::Segments(SegmentState::Prepared), prepared as i64);
+    set(Gauge::Segments(SegmentState::Live), live as i64);
+    set(Gauge::Segments(SegmentState::Retained), retained as i64);
 }
 
 fn fold<S: Storage>(hub: &Hub, folder: &mut Folder<S>) {
@@ -141,10 +161,11 @@ fn fold<S: Storage>(hub: &Hub, folder: &mut Folder<S>) {
     }
 }
 
-/// Deletes what expired, watches memory, publishes gauges.
+/// Deletes what expired, watches memory and the clock, publishes gauges, sums up every minute.
 pub(crate) fn housekeeping_loop(hub: &Hub, memory_max: u64) {
     hub.registry.set(Gauge::MemoryMaxBytes, memory_max as i64);
-    let mut was_full = false;
+    let (mut was_full, mut was_apart) = (false, false);
+    let (mut before, mut minute) = (Totals::read(&hub.registry), Stopwatch::start());
     while !hub.is_stopping() {
         let resident = machine::resident_bytes();
         let full = resident > memory_max;
@@ -156,8 +177,28 @@ pub(crate) fn housekeeping_loop(hub: &Hub, memory_max: u64) {
         hub.registry.set(Gauge::MemoryBytes, resident as i64);
         reap(hub);
         hub.publish_gauges();
+        was_apart = watch_clock(hub, was_apart);
+        if minute.elapsed() >= SUMMARY_INTERVAL {
+            let now = Totals::read(&hub.registry);
+            now.tell(&before, minute.elapsed(), &hub.registry);
+            (before, minute) = (now, Stopwatch::start());
+        }
         hub.tick_bell.wait(HOUSEKEEPING);
     }
+}
+
+/// Warns once each time that log time and wall clock come apart; says whether they are.
+fn watch_clock(hub: &Hub, was_apart: bool) -> bool {
+    let deviation_ms = hub.clock.deviation_ms();
+    let apart = deviation_ms > DEVIATION_MS_REPORTED;
+    if apart && !was_apart {
+        tracing::warn!(
+            deviation_ms,
+            "log time and the wall clock are more than a minute apart; log time is drawn towards \
+             the wall clock by 1 %"
+        );
+    }
+    apart
 }
 
 fn reap(hub: &Hub) {

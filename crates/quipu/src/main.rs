@@ -17,13 +17,11 @@ fn main() -> ExitCode {
         Ok(code) => code,
         Err(error) => {
             output::complain(&error);
-            ExitCode::from(if settings::is_usage_error(&error) { USAGE } else { FAILURE })
+            ExitCode::from(if settings::is_usage_error(&error) {
+                output::USAGE
+            } else {
+                output::FAILURE
+            })
         }
     }
 }
-
-/// What went wrong is what the user wrote; the argument parser ends with the same.
-const USAGE: u8 = 2;
-
-/// Anything else went wrong.
-const FAILURE: u8 = 1;

@@ -1,6 +1,14 @@
 //! How results leave: plain tables and lines on standard output, complaints on standard error.
 
+use std::fmt::Display;
 use std::io::{self, Write as _};
+use std::process::ExitCode;
+
+/// The exit code of a command that failed: refused by the node, out of its reach, anything.
+pub(crate) const FAILURE: u8 = 1;
+/// The exit code of a command that does not make sense as written; the argument parser has the
+/// same.
+pub(crate) const USAGE: u8 = 2;
 
 /// Writes a text to standard output. A reader that has gone away, as in `quipu config | head`, is
 /// no error.
@@ -15,10 +23,35 @@ pub(crate) fn print(text: &str) -> io::Result<()> {
     }
 }
 
+/// Writes a line to standard output, as [`print`].
+///
+/// # Errors
+/// As [`print`].
+pub(crate) fn say(line: impl Display) -> io::Result<()> {
+    print(&format!("{line}\n"))
+}
+
+/// Writes a line to standard error.
+///
+/// # Errors
+/// If standard error cannot be written.
+pub(crate) fn warn(line: impl Display) -> io::Result<()> {
+    writeln!(io::stderr().lock(), "{line}")
+}
+
+/// Writes a line to standard error and returns the exit code `code`.
+///
+/// # Errors
+/// As [`warn`].
+pub(crate) fn fail(code: u8, line: impl Display) -> anyhow::Result<ExitCode> {
+    warn(line)?;
+    Ok(ExitCode::from(code))
+}
+
 /// Writes an error and its causes as one line to standard error.
 pub(crate) fn complain(error: &anyhow::Error) {
     // Nowhere is left to say that standard error is closed; the exit code still tells.
-    drop(writeln!(io::stderr(), "error: {error:#}"));
+    drop(warn(format_args!("error: {error:#}")));
 }
 
 /// Returns rows under a head, columns two spaces apart, without blanks at line ends.

@@ -1,7 +1,7 @@
 //! The log of one machine: each cut is one frame of the write-ahead log, each flush one sync.
 
 use crate::{
-    log::{Cut, Log, LogError, note},
+    log::{Cut, Log, LogError, Written, note},
     storage::Storage,
     wal::Wal,
 };
@@ -47,6 +47,10 @@ impl<S: Storage> Log for WalLog<S> {
         Ok(self.wal.mark()?)
     }
 
+    fn seal(&mut self) -> Result<bool, LogError> {
+        Ok(self.wal.seal()?)
+    }
+
     fn groups(&self) -> bool {
         true
     }
@@ -57,5 +61,9 @@ impl<S: Storage> Log for WalLog<S> {
 
     fn room(&self) -> u64 {
         self.wal.room()
+    }
+
+    fn written(&self) -> Written {
+        Written { bytes: self.wal.written_bytes(), open_bytes: self.wal.segment_used() }
     }
 }

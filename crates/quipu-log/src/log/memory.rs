@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, VecDeque};
 
 use stdx::hash::hash64;
 
-use crate::log::{Cut, Log, LogError, note};
+use crate::log::{Cut, Log, LogError, Written, note};
 
 /// How a [`MemoryLog`] answers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -102,6 +102,10 @@ impl Log for MemoryLog {
         Ok(())
     }
 
+    fn seal(&mut self) -> Result<bool, LogError> {
+        Ok(false)
+    }
+
     fn groups(&self) -> bool {
         self.manner == Manner::InTurn
     }
@@ -112,5 +116,9 @@ impl Log for MemoryLog {
 
     fn room(&self) -> u64 {
         u64::MAX
+    }
+
+    fn written(&self) -> Written {
+        Written::default()
     }
 }

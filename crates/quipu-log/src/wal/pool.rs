@@ -81,6 +81,11 @@ impl<S: Storage> Pool<S> {
         self.ready_length.load(Ordering::Acquire)
     }
 
+    /// Returns how many segments are prepared.
+    pub(crate) fn ready_count(&self) -> usize {
+        self.ready_count.load(Ordering::Acquire)
+    }
+
     pub(crate) fn needs_segment(&self) -> bool {
         self.ready_count.load(Ordering::Acquire) < self.target
     }

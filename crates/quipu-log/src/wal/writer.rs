@@ -72,6 +72,8 @@ pub struct Wal<S: Storage> {
     /// Whether the last frame is a mark.
     marked: bool,
     frame_bytes_max: u32,
+    /// Bytes of all frames that this writer wrote.
+    written_bytes: u64,
     buffer: Vec<u8>,
     failed: Option<WriteError>,
 }
@@ -98,6 +100,7 @@ impl<S: Storage> Wal<S> {
             link: start.link,
             marked: false,
             frame_bytes_max: start.frame_bytes_max,
+            written_bytes: 0,
             buffer: Vec::new(),
             failed: None,
         }
@@ -203,6 +206,11 @@ impl<S: Storage> Wal<S> {
         self.offset
     }
 
+    /// Returns how many bytes of frames this writer wrote: headers, padding and marks included.
+    pub fn written_bytes(&self) -> u64 {
+        self.written_bytes
+    }
+
     /// Returns the sealed segments, oldest first.
     pub fn sealed(&self) -> Vec<SegmentInfo> {
         self.pool.sealed()
@@ -283,6 +291,7 @@ impl<S: Storage> Wal<S> {
             return Err(self.fail("write", source));
         }
         self.offset += extent;
+        self.written_bytes += extent;
         self.position += 1;
         self.link = checksum;
         self.marked = kind == Kind::Mark;

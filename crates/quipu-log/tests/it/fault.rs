@@ -6,7 +6,7 @@ use std::thread;
 
 use quipu_core::op::Action;
 use quipu_log::log::local::WalLog;
-use quipu_log::log::{Cut, Log, LogError};
+use quipu_log::log::{Cut, Log, LogError, Written};
 use quipu_log::storage::fault::{Faulty, Gate, Operation, Verdict};
 use quipu_log::storage::memory::{Keep, Memory};
 
@@ -116,6 +116,14 @@ impl<L: Log> Log for Shared<L> {
 
     fn needs_segment(&self) -> bool {
         self.log().needs_segment()
+    }
+
+    fn seal(&mut self) -> Result<bool, LogError> {
+        self.log().seal()
+    }
+
+    fn written(&self) -> Written {
+        self.log().written()
     }
 }
 

@@ -65,7 +65,7 @@ knobs! {
         help: "A connection of a Redis client that sends nothing for this long is closed.",
         domain: Domain::Duration(Range::new(SECOND, DAY).or_zero("no limit")),
         default: "0",
-        apply: Apply::Live,
+        apply: Apply::Restart,
         class: Class::Limits,
         basis: Basis::Spec,
         why: "Redis's own default: pools keep connections for days.",
@@ -86,7 +86,7 @@ knobs! {
             connection is closed.",
         domain: Domain::Duration(Range::new(10 * MILLISECOND, HOUR)),
         default: "10s",
-        apply: Apply::Live,
+        apply: Apply::Restart,
         class: Class::Limits,
         basis: Basis::Spec,
         why: "Long enough for a bad line, short enough that slow heads cannot pile up.",
@@ -97,7 +97,7 @@ knobs! {
             connection is closed.",
         domain: Domain::Duration(Range::new(10 * MILLISECOND, HOUR)),
         default: "15s",
-        apply: Apply::Live,
+        apply: Apply::Restart,
         class: Class::Limits,
         basis: Basis::Spec,
         why: "A full body of 1 MiB passes at 70 KiB a second.",
@@ -107,7 +107,7 @@ knobs! {
         help: "A connection without a request for this long is closed.",
         domain: Domain::Duration(Range::new(10 * MILLISECOND, DAY)),
         default: "1m",
-        apply: Apply::Live,
+        apply: Apply::Restart,
         class: Class::Limits,
         basis: Basis::Spec,
         why: "What common proxies keep, so that the proxy mostly closes first.",
@@ -169,7 +169,7 @@ knobs! {
         help: "A commit waits this long for company before it is written.",
         domain: Domain::Duration(Range::new(0, 100 * MILLISECOND)),
         default: "0",
-        apply: Apply::Live,
+        apply: Apply::Restart,
         class: Class::Performance,
         basis: Basis::Spec,
         why: "Batches form by themselves while the one before is being synced; a timer only adds \
@@ -192,7 +192,7 @@ knobs! {
         help: "With commit.strategy auto, the sync time up to which the event loop itself syncs.",
         domain: Domain::Duration(Range::new(0, 10 * MILLISECOND)),
         default: "300us",
-        apply: Apply::Live,
+        apply: Apply::Restart,
         class: Class::Performance,
         basis: Basis::Guess,
         why: "Between the two measured cases, 0.1 ms and 1 ms, nearer to the one that harms \
@@ -233,7 +233,7 @@ knobs! {
     LogSegmentBytes {
         name: "log.segment_bytes",
         help: "Size of a log file, prepared in full ahead of need.",
-        domain: Domain::Bytes(Range::new(16 * KIB, GIB).powers_of_two()),
+        domain: Domain::Bytes(Range::new(MIB, GIB).powers_of_two()),
         default: "64MiB",
         apply: Apply::Restart,
         class: Class::Performance,
@@ -244,7 +244,7 @@ knobs! {
         name: "log.frame_bytes_max",
         help: "Most bytes that are synced at once, and so the largest group; at most a quarter of \
             log.segment_bytes.",
-        domain: Domain::Bytes(Range::new(4 * KIB, 256 * MIB).powers_of_two()),
+        domain: Domain::Bytes(Range::new(256 * KIB, 256 * MIB).powers_of_two()),
         default: "16MiB",
         apply: Apply::Restart,
         class: Class::Limits,
@@ -252,26 +252,13 @@ knobs! {
         why: "A quarter of a segment: little is left unused at a segment's end, and a sync stays \
             short.",
     }
-    LogBlockBytes {
-        name: "log.block_bytes",
-        help: "Frames start at multiples of this, so that no write touches a block that holds \
-            durable data.",
-        domain: Domain::Bytes(Range::new(512, 64 * KIB).powers_of_two()
-            .or_zero("the device's own, 4KiB if unknown")),
-        default: "0",
-        apply: Apply::Restart,
-        class: Class::Safety,
-        basis: Basis::Spec,
-        why: "The device tears writes at its physical block; only a device that lies needs \
-            another size.",
-    }
     LogMarkInterval {
         name: "log.mark_interval",
         help: "When nothing is written for this long, a mark frame says up to where all is \
             durable.",
         domain: Domain::Duration(Range::new(MILLISECOND, MINUTE)),
         default: "100ms",
-        apply: Apply::Live,
+        apply: Apply::Restart,
         class: Class::Performance,
         basis: Basis::Spec,
         why: "Short enough that a crash while idle is proven complete, and rare enough to cost \
@@ -279,24 +266,14 @@ knobs! {
     }
     LogRetainBytes {
         name: "log.retain_bytes",
-        help: "Folded segments are kept for the audit up to this many bytes; given up first when \
-            the disk is full.",
+        help: "What the last fold took up is kept for the audit unless it has more bytes than \
+            this; given up first when the disk is full.",
         domain: Domain::Bytes(Range::new(0, PIB)),
         default: "1GiB",
-        apply: Apply::Live,
+        apply: Apply::Restart,
         class: Class::Limits,
         basis: Basis::Guess,
         why: "Some minutes of heavy writing or months of light writing, on any disk.",
-    }
-    LogRetainAge {
-        name: "log.retain_age",
-        help: "Folded segments are kept for the audit up to this age.",
-        domain: Domain::Duration(Range::new(0, 3_650 * DAY)),
-        default: "7d",
-        apply: Apply::Live,
-        class: Class::Limits,
-        basis: Basis::Guess,
-        why: "A doubt about a count mostly comes up within the week.",
     }
     LogAllowNetworkFs {
         name: "log.allow_network_fs",
@@ -314,7 +291,7 @@ knobs! {
             own size.",
         domain: Domain::Bytes(Range::new(16 * KIB, TIB)),
         default: "256MiB",
-        apply: Apply::Live,
+        apply: Apply::Restart,
         class: Class::Performance,
         basis: Basis::Spec,
         why: "Writes are then amplified at most about twice, and recovery reads a second's worth \
@@ -326,7 +303,7 @@ knobs! {
             sorted runs.",
         domain: Domain::Bytes(Range::new(64 * KIB, 64 * GIB)),
         default: "64MiB",
-        apply: Apply::Live,
+        apply: Apply::Restart,
         class: Class::Performance,
         basis: Basis::Spec,
         why: "A segment's changes fit, so that spilling is the exception.",
@@ -349,7 +326,7 @@ knobs! {
             more than the limit of open files allows.",
         domain: Domain::Count(Range::new(1, 1_000_000)),
         default: "10000",
-        apply: Apply::Live,
+        apply: Apply::Restart,
         class: Class::Limits,
         basis: Basis::Spec,
         why: "Redis's `maxclients`; twice the connections of a large fleet's pools.",
@@ -359,7 +336,7 @@ knobs! {
         help: "Longest line of a RESP command: an inline command or a length line.",
         domain: Domain::Bytes(Range::new(64, MIB)),
         default: "64KiB",
-        apply: Apply::Live,
+        apply: Apply::Restart,
         class: Class::Limits,
         basis: Basis::Spec,
         why: "Redis's `PROTO_INLINE_MAX_SIZE`.",
@@ -369,7 +346,7 @@ knobs! {
         help: "Longest argument of a RESP command.",
         domain: Domain::Bytes(Range::new(512, 16 * MIB)),
         default: "64KiB",
-        apply: Apply::Live,
+        apply: Apply::Restart,
         class: Class::Limits,
         basis: Basis::Guess,
         why: "A name has at most 256 bytes and a token 64: this is ample, and a hostile length \
@@ -380,7 +357,7 @@ knobs! {
         help: "Most arguments of a RESP command, and so most names of one `MGET`.",
         domain: Domain::Count(Range::new(16, 1_048_576)),
         default: "65536",
-        apply: Apply::Live,
+        apply: Apply::Restart,
         class: Class::Limits,
         basis: Basis::Guess,
         why: "A sixteenth of Redis's bound; with short names it fits into limits.pipeline_bytes.",
@@ -410,7 +387,7 @@ knobs! {
         help: "Longest body of an HTTP request.",
         domain: Domain::Bytes(Range::new(KIB, GIB)),
         default: "1MiB",
-        apply: Apply::Live,
+        apply: Apply::Restart,
         class: Class::Limits,
         basis: Basis::Spec,
         why: "nginx's default; a batch of limits.batch_ops short operations fits.",
@@ -420,7 +397,7 @@ knobs! {
         help: "Most operations of one HTTP batch.",
         domain: Domain::Count(Range::new(1, 1_000_000)),
         default: "10000",
-        apply: Apply::Live,
+        apply: Apply::Restart,
         class: Class::Limits,
         basis: Basis::Spec,
         why: "About a millisecond or two of one core, so that others do not wait long.",
@@ -431,7 +408,7 @@ knobs! {
             RESP command. More than limits.bulk_bytes and limits.inline_bytes.",
         domain: Domain::Bytes(Range::new(KIB, GIB)),
         default: "1MiB",
-        apply: Apply::Live,
+        apply: Apply::Restart,
         class: Class::Limits,
         basis: Basis::Spec,
         why: "Some 30,000 increments ahead of their answers; Redis allows as much before \
@@ -442,7 +419,7 @@ knobs! {
         help: "A client that leaves this many bytes of answers unread is closed.",
         domain: Domain::Bytes(Range::new(64 * KIB, GIB)),
         default: "8MiB",
-        apply: Apply::Live,
+        apply: Apply::Restart,
         class: Class::Limits,
         basis: Basis::Guess,
         why: "Several times the longest single answer; Redis has no limit here, which has been an \
@@ -453,7 +430,7 @@ knobs! {
         help: "Most commands between `MULTI` and `EXEC`.",
         domain: Domain::Count(Range::new(1, 1_000_000)),
         default: "65536",
-        apply: Apply::Live,
+        apply: Apply::Restart,
         class: Class::Limits,
         basis: Basis::Guess,
         why: "Client libraries send whole pipelines this way; the group still fits \
@@ -465,7 +442,7 @@ knobs! {
             requests are refused as busy. At least limits.pipeline_bytes.",
         domain: Domain::Bytes(Range::new(64 * KIB, TIB)),
         default: "256MiB",
-        apply: Apply::Live,
+        apply: Apply::Restart,
         class: Class::Limits,
         basis: Basis::Guess,
         why: "250 connections at their own limit at once, which no honest load comes near.",

@@ -85,14 +85,10 @@ pub struct Log {
     pub segment_bytes: Bytes,
     /// `log.frame_bytes_max`: a power of two, at most a quarter of a segment.
     pub frame_bytes_max: Bytes,
-    /// `log.block_bytes`: a power of two; nothing stands for the device's own.
-    pub block_bytes: Option<Bytes>,
     /// `log.mark_interval`: a pause of this length is marked as durable.
     pub mark_interval: Nanos,
     /// `log.retain_bytes`: folded segments are kept up to this size, all together.
     pub retain_bytes: Bytes,
-    /// `log.retain_age`: folded segments are kept up to this age.
-    pub retain_age: Nanos,
     /// `log.allow_network_fs`: whether the directory may be on a network file system.
     pub allow_network_fs: bool,
 }
@@ -217,10 +213,8 @@ impl Log {
         Self {
             segment_bytes: reader.bytes(Key::LogSegmentBytes),
             frame_bytes_max: reader.bytes(Key::LogFrameBytesMax),
-            block_bytes: reader.bytes_or_zero(Key::LogBlockBytes),
             mark_interval: reader.span(Key::LogMarkInterval),
             retain_bytes: reader.bytes(Key::LogRetainBytes),
-            retain_age: reader.span(Key::LogRetainAge),
             allow_network_fs: reader.switch(Key::LogAllowNetworkFs),
         }
     }
@@ -279,10 +273,8 @@ pub(super) fn text(settings: &Settings, key: Key) -> String {
         Key::StreamMax => tokens.streams_max.to_string(),
         Key::LogSegmentBytes => log.segment_bytes.to_string(),
         Key::LogFrameBytesMax => log.frame_bytes_max.to_string(),
-        Key::LogBlockBytes => log.block_bytes.unwrap_or_default().to_string(),
         Key::LogMarkInterval => log.mark_interval.to_string(),
         Key::LogRetainBytes => log.retain_bytes.to_string(),
-        Key::LogRetainAge => log.retain_age.to_string(),
         Key::LogAllowNetworkFs => log.allow_network_fs.to_string(),
         Key::FoldLogBytesMin => fold.log_bytes_min.to_string(),
         Key::FoldMemory => fold.memory.to_string(),

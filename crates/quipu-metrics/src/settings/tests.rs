@@ -85,7 +85,7 @@ fn a_refusal_names_key_source_value_range_and_remedy() {
         Some(
             "log.segment_bytes from flag --log.segment_bytes: `64mb` is not a size in bytes: write \
              a whole number with B, KiB, MiB, GiB, TiB or PiB, such as 64MiB, or plain bytes; \
-             allowed is 16KiB to 1GiB, a power of two, the default is 64MiB",
+             allowed is 1MiB to 1GiB, a power of two, the default is 64MiB",
         ),
     );
     check(
@@ -106,7 +106,7 @@ fn a_refusal_names_key_source_value_range_and_remedy() {
 
 #[test]
 fn a_frame_takes_at_most_a_quarter_of_a_segment() {
-    let small = [(Key::LogSegmentBytes, "64KiB"), (Key::LogFrameBytesMax, "16KiB")];
+    let small = [(Key::LogSegmentBytes, "1MiB"), (Key::LogFrameBytesMax, "256KiB")];
     check(&small, None);
     check(
         &[(Key::LogSegmentBytes, "32MiB")],
@@ -123,12 +123,7 @@ fn what_does_not_go_together_is_refused() {
         let error = Settings::from_values(&with(changes)).expect_err("a broken relation");
         error.to_string().split(" is ").next().expect("a key").to_owned()
     };
-    let block = [
-        (Key::LogSegmentBytes, "16KiB"),
-        (Key::LogFrameBytesMax, "4KiB"),
-        (Key::LogBlockBytes, "8KiB"),
-    ];
-    assert_eq!(refused(&block), "log.frame_bytes_max");
+    assert_eq!(refused(&[(Key::Linger, "1ms"), (Key::CommitStrategy, "loop")]), "linger");
     assert_eq!(refused(&[(Key::LimitsPipelineBytes, "64KiB")]), "limits.bulk_bytes");
     let inline = [(Key::LimitsPipelineBytes, "2KiB"), (Key::LimitsBulkBytes, "1KiB")];
     assert_eq!(refused(&inline), "limits.inline_bytes");

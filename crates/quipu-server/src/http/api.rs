@@ -91,8 +91,8 @@ pub enum Event {
     Sent(u64),
     /// An answer begins to wait for the log.
     Held,
-    /// An answer waits no more.
-    Released,
+    /// An answer waits no more; it has waited this long.
+    Released(Duration),
     /// A request was answered, this long after its head was complete.
     Answered(Duration),
 }

@@ -62,18 +62,18 @@ impl<N: NodeApi> Gate<N> {
 }
 
 /// An answer that waits, or is given up because its client is gone.
-struct Held<'a, N: NodeApi>(&'a Gate<N>);
+struct Held<'a, N: NodeApi>(&'a Gate<N>, Instant);
 
 impl<'a, N: NodeApi> Held<'a, N> {
     fn new(gate: &'a Gate<N>) -> Self {
         gate.note(Event::Held);
-        Self(gate)
+        Self(gate, Instant::now())
     }
 }
 
 impl<N: NodeApi> Drop for Held<'_, N> {
     fn drop(&mut self) {
-        self.0.note(Event::Released);
+        self.0.note(Event::Released(self.1.elapsed()));
     }
 }
 

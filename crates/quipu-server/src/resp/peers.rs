@@ -1,4 +1,4 @@
-//! Who is connected: what CLIENT LIST shows and what bounds the number of clients.
+//! Who is connected: what CLIENT LIST shows.
 
 use std::collections::BTreeMap;
 use std::net::TcpStream;
@@ -39,15 +39,12 @@ pub(crate) struct Peer {
 }
 
 impl Peers {
-    /// Lets a client in and numbers it; none where `limit` clients are in.
-    pub(crate) fn join(&self, stream: &TcpStream, limit: usize) -> Option<u64> {
+    /// Lets a client in and numbers it.
+    pub(crate) fn join(&self, stream: &TcpStream) -> u64 {
         let address = |a: std::io::Result<_>| {
             a.map_or_else(|_| "?:0".to_owned(), |a: std::net::SocketAddr| a.to_string())
         };
         let mut all = self.all.lock();
-        if all.peers.len() >= limit {
-            return None;
-        }
         all.last_id += 1;
         let id = all.last_id;
         let peer = Peer {
@@ -60,7 +57,7 @@ impl Peers {
             since: Stopwatch::start(),
         };
         all.peers.insert(id, peer);
-        Some(id)
+        id
     }
 
     /// Lets a client go.

@@ -3,7 +3,8 @@
 use quipu_core::canary::{self, Bug};
 use quipu_core::op::{Ack, ReadLevel};
 use quipu_core::outcome::{Dependency, Reply, Verdict};
-use quipu_metrics::label::Surface;
+use quipu_metrics::label::{ConnectionCut, Surface};
+use quipu_metrics::name::Counter;
 use quipu_metrics::settings::{self, Settings};
 use quipu_wire::resp::command::{Command, OpCommand, command};
 use quipu_wire::resp::describe;
@@ -87,7 +88,7 @@ impl Session {
             inline_bytes: limits.inline_bytes.0 as usize,
             bulk_bytes: limits.bulk_bytes.0 as usize,
             array_len: limits.array_len,
-            ..FrameLimits::default()
+            frame_bytes: u32::try_from(limits.pipeline_bytes.0).unwrap_or(u32::MAX),
         };
         Self {
             peer,
@@ -125,6 +126,8 @@ impl Session {
                 (Flow::More, Stop::Enough) => {}
                 (Flow::More, Stop::Incomplete) => break Flow::More,
                 (Flow::More, Stop::Broken(error)) => {
+                    let cut = Counter::ConnectionsCut(ConnectionCut::Protocol);
+                    turn.hub.registry.add(cut, 1);
                     let at = out.position();
                     reply::protocol_error(out.buffer(), &error);
                     out.end_reply(at, None);

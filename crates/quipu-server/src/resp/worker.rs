@@ -129,6 +129,8 @@ impl Worker {
         let held = self.touched.iter().any(|&id| self.is_held(id)) || !self.waiting.is_empty();
         if held {
             self.commit();
+        } else {
+            self.hub.relieve();
         }
         self.answer();
     }
@@ -257,16 +259,21 @@ impl Worker {
     }
 
     fn admit(&mut self, stream: TcpStream) {
-        let limit = self.hub.settings.limits.connections;
-        let Some(peer) = self.peers.join(&stream, limit) else {
+        if !self.hub.enter() {
             self.hub.registry.add(Counter::ConnectionsRefused(ConnectionRefusal::Limit), 1);
             // The answer is a courtesy: the connection is closed either way.
             let _sent = (&stream).write_all(b"-ERR max number of clients reached\r\n").is_ok();
             return;
-        };
-        let id = self.free.pop().unwrap_or(self.connections.len());
+        }
+        let peer = self.peers.join(&stream);
+        let id = self.free.last().copied().unwrap_or(self.connections.len());
         let connection = Connection::new(stream, peer, &self.hub.settings);
-        let Ok(connection) = connection.register(&self.epoll, id as u64) else { return };
+        let Ok(connection) = connection.register(&self.epoll, id as u64) else {
+            self.peers.leave(peer);
+            self.hub.leave();
+            return;
+        };
+        self.free.pop();
         self.hub.registry.add(Counter::ConnectionsAccepted(Surface::Resp), 1);
         self.hub.registry.shift(Gauge::ConnectionsOpen(Surface::Resp), 1);
         match self.connections.get_mut(id) {
@@ -282,6 +289,7 @@ impl Worker {
             self.rebooked.bytes -= gone.bytes;
             self.rebooked.held -= gone.held;
             self.peers.leave(connection.peer());
+            self.hub.leave();
             self.hub.registry.shift(Gauge::ConnectionsOpen(Surface::Resp), -1);
             self.free.push(id);
         }

@@ -6,7 +6,8 @@ use clap::{Args, ValueEnum};
 use quipu_client::client::{Add, Added};
 use serde_json::json;
 
-use super::target::{REFUSED, Target, fail, say};
+use super::target::Target;
+use crate::output::{FAILURE, fail, say};
 
 /// Add to a counter
 #[derive(Debug, Args)]
@@ -59,12 +60,12 @@ pub(crate) fn run(args: AddArgs) -> anyhow::Result<ExitCode> {
     });
     let add = Add { name, delta, token, min, max, saturate, ttl_ms: ttl, ack };
     match target.connect().and_then(|mut client| client.add(&add)) {
-        Err(error) => fail(REFUSED, error),
+        Err(error) => fail(FAILURE, error),
         Ok(added) => {
             say(if target.json { as_json(&add, &added) } else { as_text(&add, &added) })?;
             // A bound that stopped the whole increment is a refusal to a script.
             let refused = added.applied == 0 && add.delta != 0 && added.repeat == "none";
-            Ok(ExitCode::from(if refused { REFUSED } else { 0 }))
+            Ok(ExitCode::from(if refused { FAILURE } else { 0 }))
         }
     }
 }

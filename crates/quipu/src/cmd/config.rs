@@ -90,7 +90,7 @@ mod tests {
     fn changed() -> (Settings, Values) {
         let mut values = Values::defaults();
         values.set(Key::Shards, "8", Source::Environment("QUIPU_SHARDS".to_owned()));
-        values.set(Key::LogRetainAge, "24h", Source::File("a.toml".to_owned()));
+        values.set(Key::LogRetainBytes, "1024KiB", Source::File("a.toml".to_owned()));
         (Settings::from_values(&values).expect("good values"), values)
     }
 
@@ -106,7 +106,7 @@ mod tests {
     fn the_table_shows_value_and_source() {
         check("KEY", "KEY VALUE SOURCE");
         check("shards", "shards 8 environment QUIPU_SHARDS");
-        check("log.retain_age", "log.retain_age 1d file a.toml");
+        check("log.retain_bytes", "log.retain_bytes 1MiB file a.toml");
         check("linger", "linger 0 default");
         check("memory.max", "memory.max 0 (3/4 of the machine or its control group) default");
     }

@@ -5,7 +5,8 @@ use std::process::ExitCode;
 use clap::{Args, ValueEnum};
 use serde_json::json;
 
-use super::target::{REFUSED, Target, fail, say};
+use super::target::Target;
+use crate::output::{FAILURE, fail, say};
 
 /// Print the values of counters
 #[derive(Debug, Args)]
@@ -34,13 +35,13 @@ pub(crate) fn run(args: GetArgs) -> anyhow::Result<ExitCode> {
     let GetArgs { names, read, target } = args;
     let mut client = match target.connect() {
         Ok(client) => client,
-        Err(error) => return fail(REFUSED, error),
+        Err(error) => return fail(FAILURE, error),
     };
     let mut code = ExitCode::SUCCESS;
     for name in &names {
         let read = match client.get(name, read == Level::Latest) {
             Ok(read) => read,
-            Err(error) => return fail(REFUSED, error),
+            Err(error) => return fail(FAILURE, error),
         };
         match (target.json, read.value) {
             (true, value) => {
@@ -50,7 +51,7 @@ pub(crate) fn run(args: GetArgs) -> anyhow::Result<ExitCode> {
             (false, None) => say(format_args!("{name}\t(none)"))?,
         }
         if read.value.is_none() {
-            code = ExitCode::from(REFUSED);
+            code = ExitCode::from(FAILURE);
         }
     }
     Ok(code)

@@ -15,7 +15,8 @@ use quipu_client::template::Template;
 use serde_json::json;
 
 use super::ingest_progress::Progress;
-use super::target::{REFUSED, Target, USAGE, fail, say, warn};
+use super::target::Target;
+use crate::output::{FAILURE, USAGE, fail, say, warn};
 
 /// Count the lines of a file, each exactly once
 ///
@@ -74,7 +75,7 @@ pub(crate) fn run(args: &IngestArgs) -> anyhow::Result<ExitCode> {
             say(text(&summary, elapsed))?;
             Ok(ExitCode::SUCCESS)
         }
-        Err(error) => fail(REFUSED, explain(&error)),
+        Err(error) => fail(FAILURE, explain(&error)),
     }
 }
 

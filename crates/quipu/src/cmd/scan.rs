@@ -6,7 +6,8 @@ use std::process::ExitCode;
 use clap::Args;
 use serde_json::json;
 
-use super::target::{REFUSED, Target, fail};
+use super::target::Target;
+use crate::output::{FAILURE, fail};
 
 /// Print the counters whose names match a pattern
 #[derive(Debug, Args)]
@@ -26,7 +27,7 @@ pub(crate) fn run(args: ScanArgs) -> anyhow::Result<ExitCode> {
         Ok(()) => Ok(ExitCode::SUCCESS),
         // A reader that went away, such as `head`, is no fault.
         Err(error) if is_broken_pipe(&error) => Ok(ExitCode::SUCCESS),
-        Err(error) => fail(REFUSED, error),
+        Err(error) => fail(FAILURE, error),
     }
 }
 

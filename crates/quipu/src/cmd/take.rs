@@ -5,7 +5,8 @@ use std::process::ExitCode;
 use clap::Args;
 use serde_json::json;
 
-use super::target::{REFUSED, Target, fail, say};
+use super::target::Target;
+use crate::output::{FAILURE, fail, say};
 
 /// Take the value of a counter and leave 0
 #[derive(Debug, Args)]
@@ -25,7 +26,7 @@ pub(crate) fn run(args: TakeArgs) -> anyhow::Result<ExitCode> {
     let taken = target.connect().and_then(|mut client| client.take(&name, token.as_deref()));
     let taken = match taken {
         Ok(taken) => taken,
-        Err(error) => return fail(REFUSED, error),
+        Err(error) => return fail(FAILURE, error),
     };
     match (target.json, taken.value) {
         (true, value) => say(json!({
@@ -34,5 +35,5 @@ pub(crate) fn run(args: TakeArgs) -> anyhow::Result<ExitCode> {
         (false, Some(value)) => say(format_args!("{name}\t{value}"))?,
         (false, None) => say(format_args!("{name}\t(none)"))?,
     }
-    Ok(ExitCode::from(if taken.value.is_none() { REFUSED } else { 0 }))
+    Ok(ExitCode::from(if taken.value.is_none() { FAILURE } else { 0 }))
 }

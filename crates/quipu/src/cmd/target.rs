@@ -1,16 +1,9 @@
 //! Which node a command speaks to, and in which form it answers.
 
-use std::io::Write;
-use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::Args;
 use quipu_client::client::{Client, ClientError};
-
-/// The exit code of a command that the node refused or that could not reach it.
-pub(crate) const REFUSED: u8 = 1;
-/// The exit code of a command that does not make sense as written.
-pub(crate) const USAGE: u8 = 2;
 
 /// The options of every command that speaks to a node.
 #[derive(Debug, Clone, Args)]
@@ -36,23 +29,4 @@ impl Target {
     pub(crate) fn timeout(&self) -> Duration {
         Duration::from_secs(self.timeout)
     }
-}
-
-/// Prints `line` on standard output. A reader that went away, such as `head`, is no fault.
-pub(crate) fn say(line: impl std::fmt::Display) -> std::io::Result<()> {
-    match writeln!(std::io::stdout().lock(), "{line}") {
-        Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(()),
-        written => written,
-    }
-}
-
-/// Prints `line` on standard error and returns the exit code `code`.
-pub(crate) fn fail(code: u8, line: impl std::fmt::Display) -> anyhow::Result<ExitCode> {
-    warn(line)?;
-    Ok(ExitCode::from(code))
-}
-
-/// Prints `line` on standard error.
-pub(crate) fn warn(line: impl std::fmt::Display) -> std::io::Result<()> {
-    writeln!(std::io::stderr().lock(), "{line}")
 }

@@ -23,22 +23,23 @@ fn check(text: &str, expected: &str) {
 
 #[test]
 fn later_layers_win_and_each_value_keeps_its_source() {
-    let mut values =
-        from_file("[log]\nsegment_bytes = \"1MiB\"\nmark_interval = \"1s\"\nretain_age = \"1d\"")
-            .expect("a good file");
+    let mut values = from_file(
+        "[log]\nsegment_bytes = \"1MiB\"\nmark_interval = \"1s\"\nretain_bytes = \"1MiB\"",
+    )
+    .expect("a good file");
     over_environment(&mut values, |variable| match variable {
         "QUIPU_LOG_MARK_INTERVAL" => Some(OsString::from("2s")),
-        "QUIPU_LOG_RETAIN_AGE" => Some(OsString::from("2d")),
+        "QUIPU_LOG_RETAIN_BYTES" => Some(OsString::from("2MiB")),
         _ => None,
     })
     .expect("a good environment");
-    over_flags(&mut values, &KnobFlags(vec![(Key::LogRetainAge, "3d".to_owned())]));
+    over_flags(&mut values, &KnobFlags(vec![(Key::LogRetainBytes, "3MiB".to_owned())]));
     let shown = |key| (values.get(key).text.as_str(), values.get(key).source.to_string());
     assert_eq!(shown(Key::LogFrameBytesMax), ("16MiB", "default".to_owned()));
     assert_eq!(shown(Key::LogSegmentBytes), ("1MiB", "file quipu.toml".to_owned()));
     let environment = "environment QUIPU_LOG_MARK_INTERVAL".to_owned();
     assert_eq!(shown(Key::LogMarkInterval), ("2s", environment));
-    assert_eq!(shown(Key::LogRetainAge), ("3d", "flag --log.retain_age".to_owned()));
+    assert_eq!(shown(Key::LogRetainBytes), ("3MiB", "flag --log.retain_bytes".to_owned()));
 }
 
 #[test]

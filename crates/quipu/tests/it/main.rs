@@ -19,6 +19,7 @@ mod http;
 mod ingest;
 mod kill_loop;
 mod limits;
+mod metrics;
 mod node;
 mod resp;
 mod sync_failed;

@@ -139,7 +139,7 @@ fn a_client_that_leaves_gives_its_place_back() {
     server.node.freeze();
     let client = held(&server, &request("POST", A, &[], ADD));
     drop(client);
-    server.node.hear(1, |event| *event == Event::Released);
+    server.node.hear(1, |event| matches!(event, Event::Released(_)));
     server.node.hear(2, |event| *event == Event::Closed);
     server.node.thaw();
     assert_eq!(server.connect().call("GET", A, "").json()["value"], 1);
