@@ -149,14 +149,15 @@ impl Connection {
         taken
     }
 
-    /// Goes on with commands that waited for room; says whether it did.
-    pub(crate) fn resume(&mut self, turn: &mut Turn<'_>) -> bool {
-        if !self.stalled || self.output.pending() > self.stall_bytes / 2 {
-            return false;
-        }
+    /// Whether commands wait for room in the output, and there is some.
+    pub(crate) fn can_resume(&self) -> bool {
+        self.stalled && self.output.pending() <= self.stall_bytes / 2
+    }
+
+    /// Goes on with commands that waited for room.
+    pub(crate) fn resume(&mut self, turn: &mut Turn<'_>) {
         self.stalled = false;
         self.run_input(turn);
-        true
     }
 
     /// Lets go what is durable and records how long it took. Commands that came in one turn are

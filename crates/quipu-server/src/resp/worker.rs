@@ -146,7 +146,7 @@ impl Worker {
             hub.commit_bell.ring();
         } else if hub.node.is_dirty() {
             // Where another thread commits right now, it wakes this loop when it is done.
-            let _other = hub.try_commit();
+            let _other = hub.try_commit(self.index);
         }
     }
 
@@ -202,13 +202,13 @@ impl Worker {
                 Progress::Close => return self.close(id),
                 Progress::Stalled | Progress::Done => {}
             }
-            // Commands that had to wait for room in the output go on now.
-            let mut turn = Turn::begin(hub, &self.peers);
-            let went_on = connection.resume(&mut turn);
-            turn.end();
-            if !went_on {
+            if !connection.can_resume() {
                 break;
             }
+            // Commands that had to wait for room in the output go on now.
+            let mut turn = Turn::begin(hub, &self.peers);
+            connection.resume(&mut turn);
+            turn.end();
             connection.release(hub, now);
         }
         let change = connection.rebook();

@@ -168,7 +168,7 @@ fn an_unknown_version_is_refused_with_a_sentence() {
         assert!(error.to_string().contains("format version 9, this program knows 1"));
     };
     check(0, segment::HEADER_BYTES);
-    check(512, crate::wal::frame::HEADER_BYTES);
+    check(512, HEADER_BYTES);
 }
 
 #[test]
