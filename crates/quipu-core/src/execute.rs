@@ -81,7 +81,6 @@ impl Shard {
         };
         let (epoch, batch) = (known.epoch, known.batch);
         let undurable = if epoch == self.epoch { batch } else { 0 };
-        let same = known.fingerprint == fingerprint;
         Reply {
             result: if same { Ok(known.outcome()) } else { Err(Refusal::Conflict) },
             position: Position { shard: self.id, epoch, batch },

@@ -204,6 +204,13 @@ impl<C: Cells> Node<C> {
         Some(if no_space { Refusal::NoSpace } else { Refusal::Busy })
     }
 
+    /// Asks for the memory of a counter that will be used soon.
+    #[inline]
+    pub fn prefetch(&self, name: &[u8]) {
+        let (hash, id) = self.route(name);
+        self.cells.shard(id).prefetch(hash);
+    }
+
     /// Decides one operation. Cost: one hash, one lock, one look-up.
     #[inline]
     pub fn execute(&self, now_ms: u64, op: &Op<'_>) -> Reply {

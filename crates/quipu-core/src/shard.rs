@@ -183,6 +183,12 @@ impl Shard {
         self.streams.get(name)
     }
 
+    /// Asks for the memory of a counter that will be used soon.
+    #[inline]
+    pub fn prefetch(&self, hash: u64) {
+        self.counters.prefetch(hash);
+    }
+
     /// A counter as it is, without looking at the time.
     pub fn peek(&self, name: &str) -> Counter {
         let hash = hash64(self.seed, name.as_bytes());

@@ -18,6 +18,7 @@ use crate::clock::Stopwatch;
 use crate::hub::Hub;
 use crate::resp::connection::{Books, Connection, Progress};
 use crate::resp::peers::Peers;
+use crate::resp::pipeline::Pipeline;
 use crate::resp::session::Turn;
 
 /// Most sockets handled in one turn: a turn stays bounded, and 512 commands fill a commit well.
@@ -45,6 +46,7 @@ pub(crate) struct Worker {
     connections: Vec<Option<Connection>>,
     free: Vec<usize>,
     scratch: Vec<u8>,
+    pipeline: Pipeline,
     /// Connections that had something to do in this turn.
     touched: Vec<usize>,
     /// Connections that hold replies from earlier turns.
@@ -78,6 +80,7 @@ impl Worker {
             connections: Vec::new(),
             free: Vec::new(),
             scratch: vec![0; READ_BYTES],
+            pipeline: Pipeline::default(),
             touched: Vec::new(),
             waiting: Vec::new(),
             rebooked: Books::default(),
@@ -114,7 +117,7 @@ impl Worker {
 
     fn turn(&mut self, events: &[Event]) {
         let (hub, peers) = (Arc::clone(&self.hub), Arc::clone(&self.peers));
-        let mut turn = Turn::begin(&hub, &peers);
+        let mut turn = Turn::begin(&hub, &peers, std::mem::take(&mut self.pipeline));
         for event in events {
             match event.data.u64() {
                 LISTENER => self.accept(),
@@ -122,7 +125,7 @@ impl Worker {
                 id => self.ready(id as usize, event.flags, &mut turn),
             }
         }
-        turn.end();
+        self.pipeline = turn.end();
         let held = self.touched.iter().any(|&id| self.is_held(id)) || !self.waiting.is_empty();
         if held {
             self.commit();
@@ -206,9 +209,10 @@ impl Worker {
                 break;
             }
             // Commands that had to wait for room in the output go on now.
-            let mut turn = Turn::begin(hub, &self.peers);
+            let pipeline = std::mem::take(&mut self.pipeline);
+            let mut turn = Turn::begin(hub, &self.peers, pipeline);
             connection.resume(&mut turn);
-            turn.end();
+            self.pipeline = turn.end();
             connection.release(hub, now);
         }
         let change = connection.rebook();

@@ -1,3 +1,5 @@
+//! Commands as they are read, answered and described.
+
 use quipu_core::op::{Action, Add, Expire, ExpireWhen, Presence, Set, Token, Ttl};
 use quipu_core::outcome::{Dependency, Outcome, Position, Refusal, Repeat, Reply, Verdict};
 
@@ -306,7 +308,9 @@ fn check_told(line: &str, resp2: &str, resp3: &str) {
 /// What a command of `words` that does not exist gets.
 fn check_echo(words: &[&[u8]], expected: &[u8]) {
     let mut frame = format!("*{}\r\n", words.len()).into_bytes();
-    words.iter().for_each(|word| reply::bulk(&mut frame, word));
+    for word in words {
+        reply::bulk(&mut frame, word);
+    }
     let (mut args, mut out) = (Args::default(), Vec::new());
     parse(&frame, &FrameLimits::default(), &mut args).expect("a frame");
     let why = command(args.request(&frame)).expect_err("no such command");
