@@ -21,6 +21,10 @@ use crate::summary::Totals;
 /// How often the housekeeper looks around. Guess: ten looks a second cost under 0.1 % of a core.
 const HOUSEKEEPING: Duration = Duration::from_millis(100);
 
+/// How far folding stands back behind those who answer clients. Guess: it gets a tenth of a
+/// contended core, and all of an idle one.
+const FOLD_NICENESS: i32 = 10;
+
 /// Expired counters deleted in one step of one shard: about 50 us under its lock. Guess.
 const REAP_STEPS: usize = 256;
 
@@ -107,6 +111,8 @@ fn gives_room<S: Storage>(folder: &Mutex<Folder<S>>) -> bool {
 
 /// Folds the log into the next snapshot whenever it has outgrown the last one.
 pub(crate) fn fold_loop<S: Storage>(hub: &Hub, folder: &Mutex<Folder<S>>) {
+    // On Linux this is the thread's own. A kernel that refuses leaves it at the common priority.
+    let _refused = rustix::process::nice(FOLD_NICENESS).is_err();
     while !hub.is_stopping() {
         let mut folder = folder.lock();
         let least = hub.settings.fold.log_bytes_min.0;

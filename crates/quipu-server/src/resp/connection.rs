@@ -1,6 +1,5 @@
 //! One Redis client: its bytes in, its replies out, and what it has told about itself.
 
-use std::io::{ErrorKind, Write};
 use std::net::TcpStream;
 use std::os::fd::OwnedFd;
 use std::time::Duration;
@@ -219,13 +218,13 @@ impl Connection {
             if bytes.is_empty() {
                 return Progress::Done;
             }
-            match (&self.stream).write(bytes) {
+            match rustix::io::write(&self.stream, bytes) {
                 Ok(n) => {
                     hub.registry.add(Counter::OutputBytes(Surface::Resp), n as u64);
                     self.output.note_sent(n);
                 }
-                Err(error) if error.kind() == ErrorKind::Interrupted => {}
-                Err(error) if error.kind() == ErrorKind::WouldBlock => return Progress::Stalled,
+                Err(rustix::io::Errno::INTR) => {}
+                Err(rustix::io::Errno::AGAIN) => return Progress::Stalled,
                 Err(_) => return Progress::Close,
             }
         }

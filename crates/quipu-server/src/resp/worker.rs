@@ -3,7 +3,7 @@
 //! A turn takes all sockets that are ready, runs their commands to completion, then commits if some
 //! reply waits: in this loop where a sync is short, by the committer where it is long.
 
-use std::io::{ErrorKind, Read, Write};
+use std::io::{ErrorKind, Write};
 use std::net::{TcpListener, TcpStream};
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
@@ -319,14 +319,16 @@ impl Worker {
     }
 }
 
-/// Reads once; none at the end of the stream or on a broken one.
-pub(crate) fn read_some(mut stream: &TcpStream, buffer: &mut [u8]) -> Option<usize> {
+/// Reads once; none at the end of the stream or on a broken one. The raw call spares what the C
+/// library does around each of its own in a process of several threads: about 2 % of the CPU of an
+/// unpipelined INCR (perf).
+pub(crate) fn read_some(stream: &TcpStream, buffer: &mut [u8]) -> Option<usize> {
     loop {
-        match stream.read(buffer) {
+        match rustix::io::read(stream, &mut *buffer) {
             Ok(0) => return None,
             Ok(n) => return Some(n),
-            Err(error) if error.kind() == ErrorKind::Interrupted => {}
-            Err(error) if error.kind() == ErrorKind::WouldBlock => return Some(0),
+            Err(rustix::io::Errno::INTR) => {}
+            Err(rustix::io::Errno::AGAIN) => return Some(0),
             Err(_) => return None,
         }
     }
