@@ -81,12 +81,9 @@ impl Shard {
         };
         let (epoch, batch) = (known.epoch, known.batch);
         let undurable = if epoch == self.epoch { batch } else { 0 };
+        let same = known.fingerprint == fingerprint;
         Reply {
-            result: if known.fingerprint == fingerprint {
-                Ok(known.outcome())
-            } else {
-                Err(Refusal::Conflict)
-            },
+            result: if same { Ok(known.outcome()) } else { Err(Refusal::Conflict) },
             position: Position { shard: self.id, epoch, batch },
             depends: Dependency { shard: self.id, batch: undurable },
         }
@@ -164,6 +161,7 @@ impl Shard {
         }
         let deletion = Effect::assign(counter.value, None, ExpiryEffect::Clear);
         self.write_effect(hash, name, &deletion, time_ms);
+        self.expired += 1;
         (Counter::ABSENT, self.sealed + 1, true)
     }
 
@@ -278,6 +276,7 @@ impl Shard {
             let value = self.peek(&name).value;
             let deletion = Effect::assign(value, None, ExpiryEffect::Clear);
             self.write_effect(hash, &name, &deletion, time_ms);
+            self.expired += 1;
         }
         steps
     }

@@ -47,6 +47,8 @@ pub struct Shard {
     /// Deleted counters by the batch of their deletion; they stay until it is durable.
     pub(crate) tombstones: VecDeque<(u64, Name)>,
     pub(crate) undo: Option<Undo>,
+    /// Deletions written for counters whose time had come, since the start.
+    pub(crate) expired: u64,
 }
 
 /// One counter in the table.
@@ -73,6 +75,7 @@ impl Hashed for Cell {
 pub(crate) struct Undo {
     mark: Mark,
     present: usize,
+    expired: u64,
     cells: Vec<CellUndo>,
     pub(crate) tokens: Vec<u128>,
     tombstones: usize,
@@ -105,6 +108,7 @@ impl Shard {
             open: Batch::default(),
             tombstones: VecDeque::new(),
             undo: None,
+            expired: 0,
         }
     }
 
@@ -178,6 +182,11 @@ impl Shard {
         self.open.log_bytes()
     }
 
+    /// How many counters were deleted since the start because their time had come.
+    pub fn expired(&self) -> u64 {
+        self.expired
+    }
+
     /// How many slots the open batch has.
     pub fn open_slots(&self) -> usize {
         self.open.slots()
@@ -186,6 +195,12 @@ impl Shard {
     /// One stream, if this shard knows it.
     pub fn stream(&self, name: &[u8]) -> Option<&Stream> {
         self.streams.get(name)
+    }
+
+    /// Asks for the memory of a counter that will be used soon.
+    #[inline]
+    pub fn prefetch(&self, hash: u64) {
+        self.counters.prefetch(hash);
     }
 
     /// A counter as it is, without looking at the time.
@@ -269,6 +284,7 @@ impl Shard {
         self.undo = Some(Undo {
             mark: self.open.mark(),
             present: self.present,
+            expired: self.expired,
             cells: Vec::new(),
             tokens: Vec::new(),
             tombstones: self.tombstones.len(),
@@ -292,6 +308,7 @@ impl Shard {
         }
         self.open.truncate(undo.mark);
         self.present = undo.present;
+        self.expired = undo.expired;
     }
 
     fn restore(&mut self, undo: CellUndo) {

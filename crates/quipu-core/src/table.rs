@@ -82,6 +82,17 @@ impl<E: Hashed> Table<E> {
         self.pages[self.page_index(hash)].entries.find(hash, same)
     }
 
+    /// Asks for the memory of an entry that will be looked for soon, without waiting for it.
+    #[inline]
+    pub fn prefetch(&self, hash: u64) {
+        let page = &self.pages[self.page_index(hash)];
+        // Nothing is compared, so nothing is waited for: only the candidates' places are wanted.
+        let _none = page.entries.find(hash, |entry| {
+            stdx::prefetch::prefetch(entry);
+            false
+        });
+    }
+
     /// Finds an entry to change; its hash must stay.
     #[inline]
     pub fn find_mut(&mut self, hash: u64, same: impl FnMut(&E) -> bool) -> Option<&mut E> {

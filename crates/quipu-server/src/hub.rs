@@ -57,8 +57,10 @@ pub struct Hub {
     pub fold_bell: Bell,
     /// Paces the housekeeper.
     pub tick_bell: Bell,
-    /// Wakes HTTP tasks after each commit.
-    pub committed: Notify,
+    /// Wakes HTTP tasks that wait for a commit.
+    committed: Notify,
+    /// Wakes tasks that wait for the end.
+    ended: Notify,
     commit: Mutex<Commit>,
     wakers: Vec<Waker>,
     failed: AtomicBool,
@@ -131,6 +133,7 @@ impl Hub {
             fold_bell: Bell::default(),
             tick_bell: Bell::default(),
             committed: Notify::new(),
+            ended: Notify::new(),
             commit: Mutex::new(commit),
             wakers,
             failed: AtomicBool::new(false),
@@ -162,10 +165,11 @@ impl Hub {
         }
     }
 
-    /// Commits if no other thread is at it; the other one will see to those who wait.
-    pub fn try_commit(&self) -> Option<Result<Committed, LogFailed>> {
+    /// Commits on behalf of the event loop `worker` if no other thread is at it; the other one will
+    /// see to those who wait.
+    pub fn try_commit(&self, worker: usize) -> Option<Result<Committed, LogFailed>> {
         let guard = self.commit.try_lock()?;
-        Some(self.commit_and_wake(guard))
+        Some(self.commit_and_wake(guard, Some(worker)))
     }
 
     /// Commits, after any commit that is under way.
@@ -174,14 +178,20 @@ impl Hub {
     /// The log has failed.
     pub fn commit(&self) -> Result<Committed, LogFailed> {
         let guard = self.commit.lock();
-        self.commit_and_wake(guard)
+        self.commit_and_wake(guard, None)
     }
 
-    fn commit_and_wake(&self, mut commit: MutexGuard<'_, Commit>) -> Result<Committed, LogFailed> {
+    /// Commits and wakes all that wait but the loop that does it.
+    fn commit_and_wake(
+        &self,
+        mut commit: MutexGuard<'_, Commit>,
+        by: Option<usize>,
+    ) -> Result<Committed, LogFailed> {
         let result = self.commit_once(&mut commit);
         // Unlock first: a loop that failed to lock has said before that it waits.
         drop(commit);
-        self.wakers.iter().for_each(Waker::wake_if_waiting);
+        let others = self.wakers.iter().enumerate().filter(|(index, _)| Some(*index) != by);
+        others.for_each(|(_, waker)| waker.wake_if_waiting());
         self.committed.notify_waiters();
         result
     }
@@ -288,6 +298,7 @@ impl Hub {
         self.fold_bell.ring();
         self.tick_bell.ring();
         self.committed.notify_waiters();
+        self.ended.notify_waiters();
     }
 
     /// Whether the node is to stop.
@@ -298,12 +309,12 @@ impl Hub {
     /// Resolves when the node is to stop.
     pub async fn stopped(&self) {
         loop {
-            let mut committed = std::pin::pin!(self.committed.notified());
-            committed.as_mut().enable();
+            let mut ended = std::pin::pin!(self.ended.notified());
+            ended.as_mut().enable();
             if self.is_stopping() {
                 return;
             }
-            committed.await;
+            ended.await;
         }
     }
 

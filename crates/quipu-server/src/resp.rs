@@ -5,6 +5,7 @@ mod facts;
 mod group;
 mod output;
 pub(crate) mod peers;
+mod pipeline;
 mod session;
 mod wide;
 pub(crate) mod worker;

@@ -9,7 +9,7 @@ use quipu_metrics::settings::{self, Settings};
 use quipu_wire::resp::command::{Command, OpCommand, command};
 use quipu_wire::resp::describe;
 use quipu_wire::resp::error::StateError;
-use quipu_wire::resp::frame::{Args, FrameLimits, Parsed, Request, parse};
+use quipu_wire::resp::frame::{Args, FrameLimits, Request};
 use quipu_wire::resp::reply::{self, Proto};
 
 use crate::clock::Stopwatch;
@@ -18,6 +18,7 @@ use crate::resp::facts;
 use crate::resp::group::Group;
 use crate::resp::output::Output;
 use crate::resp::peers::Peers;
+use crate::resp::pipeline::{Pipeline, Stop};
 use crate::resp::wide::{Depends, Shared};
 use crate::tally::Tally;
 
@@ -30,18 +31,21 @@ pub(crate) struct Turn<'h> {
     /// When the turn began.
     pub(crate) watch: Stopwatch,
     pub(crate) tally: Tally,
+    /// Room for commands found ahead.
+    pipeline: Pipeline,
 }
 
 impl<'h> Turn<'h> {
     /// Begins a turn: the time is read once.
-    pub(crate) fn begin(hub: &'h Hub, peers: &'h Peers) -> Self {
+    pub(crate) fn begin(hub: &'h Hub, peers: &'h Peers, pipeline: Pipeline) -> Self {
         let (now_ms, watch) = (hub.clock.now_ms(), Stopwatch::start());
-        Self { hub, peers, now_ms, watch, tally: Tally::default() }
+        Self { hub, peers, now_ms, watch, tally: Tally::default(), pipeline }
     }
 
-    /// Ends it.
-    pub(crate) fn end(self) {
+    /// Ends it and gives the room back.
+    pub(crate) fn end(self) -> Pipeline {
         self.tally.publish(&self.hub.registry, Surface::Resp);
+        self.pipeline
     }
 
     pub(crate) fn note_input(&mut self, bytes: usize) {
@@ -112,44 +116,55 @@ impl Session {
         out: &mut Output,
     ) -> (usize, Flow) {
         let mut taken = 0;
-        loop {
-            if out.pending() > stall_bytes {
-                return (taken, Flow::Full);
-            }
-            let rest = bytes.get(taken..).unwrap_or(&[]);
-            let consumed = match parse(rest, &self.limits, &mut self.args) {
-                Ok(Parsed::Command { consumed }) => consumed,
-                Ok(Parsed::Incomplete) => return (taken, Flow::More),
-                Ok(Parsed::Empty { consumed }) => {
-                    taken += consumed;
-                    continue;
-                }
-                Err(error) => {
+        // Lent out while the turn is used; it comes back below.
+        let mut pipeline = std::mem::take(&mut turn.pipeline);
+        let flow = loop {
+            let stop = pipeline.look(bytes, taken, &self.limits, &mut self.args);
+            pipeline.prefetch(turn.hub, bytes);
+            let flow = self.run_found((&pipeline, bytes, stall_bytes), &mut taken, turn, out);
+            match (flow, stop) {
+                (Flow::More, Stop::Enough) => {}
+                (Flow::More, Stop::Incomplete) => break Flow::More,
+                (Flow::More, Stop::Broken(error)) => {
                     let cut = Counter::ConnectionsCut(ConnectionCut::Protocol);
                     turn.hub.registry.add(cut, 1);
                     let at = out.position();
                     reply::protocol_error(out.buffer(), &error);
                     out.end_reply(at, None);
-                    return (bytes.len(), Flow::End);
+                    taken = bytes.len();
+                    break Flow::End;
                 }
-            };
-            taken += consumed;
-            let frame = rest.get(..consumed).unwrap_or(&[]);
-            if self.command(frame, turn, out) == Flow::End {
-                return (taken, Flow::End);
+                (flow, _) => {
+                    // What was found further on is found again; no progress on it is kept.
+                    self.args = Args::default();
+                    break flow;
+                }
             }
-        }
+        };
+        turn.pipeline = pipeline;
+        (taken, flow)
     }
 
-    /// Runs the command whose arguments stand in `args`.
-    #[inline]
-    fn command(&mut self, frame: &[u8], turn: &mut Turn<'_>, out: &mut Output) -> Flow {
-        turn.tally.command();
-        // The arguments are lent out while the session changes; they come back below.
-        let args = std::mem::take(&mut self.args);
-        let flow = self.perform(args.request(frame), turn, out);
-        self.args = args;
-        flow
+    /// Runs the commands that were found until `stall_bytes` of replies wait.
+    fn run_found(
+        &mut self,
+        (pipeline, bytes, stall_bytes): (&Pipeline, &[u8], usize),
+        taken: &mut usize,
+        turn: &mut Turn<'_>,
+        out: &mut Output,
+    ) -> Flow {
+        for index in 0..pipeline.len() {
+            if out.pending() > stall_bytes {
+                return Flow::Full;
+            }
+            let Some((request, end)) = pipeline.get(index, bytes) else { return Flow::More };
+            *taken = end;
+            turn.tally.command();
+            if self.perform(request, turn, out) == Flow::End {
+                return Flow::End;
+            }
+        }
+        Flow::More
     }
 
     #[inline]

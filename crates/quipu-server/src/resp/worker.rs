@@ -18,6 +18,7 @@ use crate::clock::Stopwatch;
 use crate::hub::Hub;
 use crate::resp::connection::{Books, Connection, Progress};
 use crate::resp::peers::Peers;
+use crate::resp::pipeline::Pipeline;
 use crate::resp::session::Turn;
 
 /// Most sockets handled in one turn: a turn stays bounded, and 512 commands fill a commit well.
@@ -45,6 +46,7 @@ pub(crate) struct Worker {
     connections: Vec<Option<Connection>>,
     free: Vec<usize>,
     scratch: Vec<u8>,
+    pipeline: Pipeline,
     /// Connections that had something to do in this turn.
     touched: Vec<usize>,
     /// Connections that hold replies from earlier turns.
@@ -78,6 +80,7 @@ impl Worker {
             connections: Vec::new(),
             free: Vec::new(),
             scratch: vec![0; READ_BYTES],
+            pipeline: Pipeline::default(),
             touched: Vec::new(),
             waiting: Vec::new(),
             rebooked: Books::default(),
@@ -87,6 +90,7 @@ impl Worker {
     /// Runs until the node stops and all that was promised is sent.
     pub(crate) fn run(mut self) {
         let mut events: Vec<Event> = Vec::with_capacity(EVENTS_MAX);
+        let mut looked = Stopwatch::start();
         let tick = Timespec { tv_sec: TICK.as_secs() as i64, tv_nsec: 0 };
         loop {
             events.clear();
@@ -100,9 +104,9 @@ impl Worker {
                     return;
                 }
             }
-            let idle = events.is_empty();
             self.turn(&events);
-            if idle {
+            if looked.elapsed() >= TICK {
+                looked = Stopwatch::start();
                 self.close_idle();
             }
             if self.hub.is_stopping() {
@@ -114,7 +118,7 @@ impl Worker {
 
     fn turn(&mut self, events: &[Event]) {
         let (hub, peers) = (Arc::clone(&self.hub), Arc::clone(&self.peers));
-        let mut turn = Turn::begin(&hub, &peers);
+        let mut turn = Turn::begin(&hub, &peers, std::mem::take(&mut self.pipeline));
         for event in events {
             match event.data.u64() {
                 LISTENER => self.accept(),
@@ -122,7 +126,7 @@ impl Worker {
                 id => self.ready(id as usize, event.flags, &mut turn),
             }
         }
-        turn.end();
+        self.pipeline = turn.end();
         let held = self.touched.iter().any(|&id| self.is_held(id)) || !self.waiting.is_empty();
         if held {
             self.commit();
@@ -146,7 +150,7 @@ impl Worker {
             hub.commit_bell.ring();
         } else if hub.node.is_dirty() {
             // Where another thread commits right now, it wakes this loop when it is done.
-            let _other = hub.try_commit();
+            let _other = hub.try_commit(self.index);
         }
     }
 
@@ -206,9 +210,10 @@ impl Worker {
                 break;
             }
             // Commands that had to wait for room in the output go on now.
-            let mut turn = Turn::begin(hub, &self.peers);
+            let pipeline = std::mem::take(&mut self.pipeline);
+            let mut turn = Turn::begin(hub, &self.peers, pipeline);
             connection.resume(&mut turn);
-            turn.end();
+            self.pipeline = turn.end();
             connection.release(hub, now);
         }
         let change = connection.rebook();

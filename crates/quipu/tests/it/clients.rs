@@ -1,5 +1,6 @@
 //! The clients that people have, unchanged: redis-cli, redis-benchmark, redis-py and curl.
 
+mod groups;
 mod web;
 
 use std::path::{Path, PathBuf};

@@ -1,4 +1,4 @@
-//! Claims about commands: what each line of arguments means, and what is refused.
+//! Commands as they are read, answered and described.
 
 use quipu_core::op::{Action, Add, Expire, ExpireWhen, Presence, Set, Token, Ttl};
 use quipu_core::outcome::{Dependency, Outcome, Position, Refusal, Repeat, Reply, Verdict};
@@ -75,6 +75,8 @@ fn set_takes_the_options_of_redis() {
     check("SET k 5 nx", set(Ttl::Clear, absent, Shape::Ok));
     check("SET k 5 XX GET", set(Ttl::Clear, present, Shape::Previous));
     check("SET k 5 KEEPTTL", set(Ttl::Keep, any, Shape::Ok));
+    check("SET k 5 KEEPTTL KEEPTTL", set(Ttl::Keep, any, Shape::Ok));
+    check("SET k 5 EX abc EX 1 EX 2", set(Ttl::After(2_000), any, Shape::Ok));
     check("SET k 5 EX 3 NX", set(Ttl::After(3000), absent, Shape::Ok));
     check("SET k 5 PX 3", set(Ttl::After(3), any, Shape::Ok));
     check("SET k 5 EXAT 3", set(Ttl::At(3000), any, Shape::Ok));
@@ -88,6 +90,7 @@ fn set_takes_the_options_of_redis() {
         "SET k 5 EX",
         "SET k 5 EX 1 PX 1",
         "SET k 5 KEEPTTL EX 1",
+        "SET k 5 EX 1 EX",
         "SET k 5 EX 1 KEEPTTL",
         "SET k 5 6",
     ] {
@@ -181,6 +184,10 @@ fn errors_are_in_the_words_of_redis() {
     check_error("CLIENT ID x", "ERR wrong number of arguments for 'client|id' command");
     check_error("foo", "ERR unknown command 'foo', with args beginning with: ");
     check_error("foo a b", "ERR unknown command 'foo', with args beginning with: 'a' 'b' ");
+    check_error(
+        "EXEC a",
+        "EXECABORT Transaction discarded because of: wrong number of arguments for 'exec' command",
+    );
     check_error("CONFIG SET a b", "ERR unknown subcommand 'SET'. Try CONFIG HELP.");
     check_error("INCRBY k x", "ERR value is not an integer or out of range");
     check_error("DECRBY k -9223372036854775808", "ERR decrement would overflow");
@@ -296,6 +303,31 @@ fn told(proto: Proto, line: &str) -> String {
 fn check_told(line: &str, resp2: &str, resp3: &str) {
     assert_eq!(told(Proto::Resp2, line), resp2, "{line}");
     assert_eq!(told(Proto::Resp3, line), resp3, "{line}");
+}
+
+/// What a command of `words` that does not exist gets.
+fn check_echo(words: &[&[u8]], expected: &[u8]) {
+    let mut frame = format!("*{}\r\n", words.len()).into_bytes();
+    for word in words {
+        reply::bulk(&mut frame, word);
+    }
+    let (mut args, mut out) = (Args::default(), Vec::new());
+    parse(&frame, &FrameLimits::default(), &mut args).expect("a frame");
+    let why = command(args.request(&frame)).expect_err("no such command");
+    reply::command_error(&mut out, &why);
+    assert_eq!(out.escape_ascii().to_string(), expected.escape_ascii().to_string());
+}
+
+#[test]
+fn an_error_repeats_bytes_up_to_a_nul_as_they_came() {
+    let unknown =
+        b"-ERR unknown command 'no\xff', with args beginning with: '\xc3\xa9' '' 'a  b' \r\n";
+    check_echo(&[b"no\xff\0such", "\u{e9}".as_bytes(), b"\0x", b"a\r\nb"], unknown);
+    let long = [b'w'; 200];
+    let mut cut = b"-ERR unknown command 'x', with args beginning with: '".to_vec();
+    cut.extend_from_slice(&long[..128]);
+    cut.extend_from_slice(b"' \r\n");
+    check_echo(&[b"x", &long, b"more"], &cut);
 }
 
 #[test]

@@ -1,0 +1,98 @@
+//! Commands of a pipeline found ahead of their execution, so that memory can be asked for in time.
+//!
+//! With many counters nearly every operation waits for memory. While one command runs, the cells of
+//! the next ones are on their way.
+
+use quipu_wire::resp::error::ProtocolError;
+use quipu_wire::resp::frame::{Args, FrameLimits, Parsed, Request, parse};
+
+use crate::hub::Hub;
+
+/// How many commands are found ahead. Guess: 16 lines in flight are about what a core can have.
+const AHEAD: usize = 16;
+
+/// Commands found ahead; one for each event loop.
+#[derive(Debug, Default)]
+pub(crate) struct Pipeline {
+    found: Vec<Found>,
+    len: usize,
+}
+
+#[derive(Debug, Default)]
+struct Found {
+    args: Args,
+    start: usize,
+    end: usize,
+}
+
+/// Why no more commands were found.
+#[derive(Debug)]
+pub(crate) enum Stop {
+    /// There may be more.
+    Enough,
+    /// The rest is the beginning of a command.
+    Incomplete,
+    /// The rest is not the protocol.
+    Broken(ProtocolError),
+}
+
+impl Pipeline {
+    /// Finds commands in `bytes` from `at` on. `args` keeps the progress of an incomplete one.
+    pub(crate) fn look(
+        &mut self,
+        bytes: &[u8],
+        mut at: usize,
+        limits: &FrameLimits,
+        args: &mut Args,
+    ) -> Stop {
+        self.len = 0;
+        while self.len < AHEAD {
+            let rest = bytes.get(at..).unwrap_or(&[]);
+            match parse(rest, limits, args) {
+                Ok(Parsed::Incomplete) => return Stop::Incomplete,
+                Ok(Parsed::Empty { consumed }) => at += consumed,
+                Ok(Parsed::Command { consumed }) => {
+                    self.keep(args, at, at + consumed);
+                    at += consumed;
+                }
+                Err(error) => return Stop::Broken(error),
+            }
+        }
+        Stop::Enough
+    }
+
+    fn keep(&mut self, args: &mut Args, start: usize, end: usize) {
+        if self.len == self.found.len() {
+            self.found.push(Found::default());
+        }
+        if let Some(found) = self.found.get_mut(self.len) {
+            std::mem::swap(&mut found.args, args);
+            (found.start, found.end) = (start, end);
+            self.len += 1;
+        }
+    }
+
+    /// How many were found.
+    pub(crate) fn len(&self) -> usize {
+        self.len
+    }
+
+    /// One of them, and where it ends.
+    #[inline]
+    pub(crate) fn get<'a>(&'a self, index: usize, bytes: &'a [u8]) -> Option<(Request<'a>, usize)> {
+        let found = self.found.get(index).filter(|_| index < self.len)?;
+        let frame = bytes.get(found.start..found.end).unwrap_or(&[]);
+        Some((found.args.request(frame), found.end))
+    }
+
+    /// Asks for the memory of the counters that the commands after the first name.
+    pub(crate) fn prefetch(&self, hub: &Hub, bytes: &[u8]) {
+        for index in 1..self.len {
+            if let Some((request, _)) = self.get(index, bytes)
+                && let Some(name) = request.get(1)
+            {
+                hub.node.prefetch(name);
+            }
+        }
+    }
+}
