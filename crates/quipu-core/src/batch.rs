@@ -58,6 +58,13 @@ pub struct Mark {
     log_bytes: u64,
 }
 
+impl Mark {
+    /// How many notes of streams there were.
+    pub fn streams(&self) -> usize {
+        self.streams
+    }
+}
+
 impl Batch {
     /// Whether nothing is in it.
     #[inline]
@@ -132,13 +139,15 @@ impl Batch {
         self.tokens.push(TokenNote { record, name, token, item });
     }
 
-    /// Says how far a stream has come. One note for each stream and batch, the last one counts.
-    pub fn note_stream(&mut self, name: &[u8], sequence: u64, is_checkpoint: bool) {
+    /// Says how far a stream has come. The last note of a stream counts; one after `kept` is
+    /// changed, those before stay, so that a group can be taken back.
+    pub fn note_stream(&mut self, name: &[u8], sequence: u64, is_checkpoint: bool, kept: usize) {
         let same = |text: &Vec<u8>, span: Span| slice(text, span) == name;
         let found = self
             .streams
             .iter()
-            .rposition(|note| note.is_checkpoint == is_checkpoint && same(&self.text, note.name));
+            .rposition(|note| note.is_checkpoint == is_checkpoint && same(&self.text, note.name))
+            .filter(|found| *found >= kept);
         if let Some(note) = found.and_then(|i| self.streams.get_mut(i)) {
             note.sequence = sequence;
             return;

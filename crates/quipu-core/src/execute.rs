@@ -9,7 +9,7 @@ use crate::effect::{Counter, Effect, ExpiryEffect};
 use crate::limits::{STREAM_BYTES_MAX, SWEEP_STEPS, TOKEN_BYTES_MAX};
 use crate::op::{Action, Op, Token};
 use crate::outcome::{Dependency, Outcome, Position, Refusal, Repeat, Reply, Verdict};
-use crate::shard::Shard;
+use crate::shard::{Shard, Undo};
 use crate::stream::Place;
 use crate::token::{TokenRecord, deadline, scope_key};
 
@@ -46,46 +46,27 @@ impl Shard {
         let asked = Asked { cx: *cx, time_ms, hash, op: *op };
         let performed = match op.token {
             Token::None => self.perform(&asked),
-            Token::Key { key, item } => return self.execute_keyed(&asked, key, item),
+            Token::Key { key, item } => return self.perform_keyed(&asked, key, item),
             Token::Stream { name, sequence } => self.perform_streamed(&asked, name, sequence),
         };
-        self.reply(performed)
+        self.answer(performed)
     }
 
     #[inline]
-    fn reply(&self, performed: Result<Performed, Refusal>) -> Reply {
-        let (result, touched) = match performed {
-            Ok((outcome, touched)) => (Ok(outcome), touched),
-            Err(refusal) => (Err(refusal), 0),
-        };
+    fn answer(&self, performed: Result<Performed, Refusal>) -> Reply {
+        match performed {
+            Ok((outcome, touched)) => self.reply(Ok(outcome), touched),
+            Err(refusal) => self.reply(Err(refusal), 0),
+        }
+    }
+
+    #[inline]
+    fn reply(&self, result: Result<Outcome, Refusal>, touched: u64) -> Reply {
         let batch = touched.max(self.recovered);
         Reply {
             result,
             position: Position { shard: self.id, epoch: self.epoch, batch },
             depends: Dependency { shard: self.id, batch: touched },
-        }
-    }
-
-    /// A repeat gets the original's outcome and place; another operation under the same token is
-    /// a conflict, which depends on the record that it speaks of.
-    fn execute_keyed(&mut self, asked: &Asked<'_>, key: &[u8], item: u32) -> Reply {
-        if key.is_empty() || key.len() > TOKEN_BYTES_MAX {
-            return self.reply(Err(Refusal::BadToken { bytes: key.len() }));
-        }
-        let scope = scope_key(self.seed, asked.op.name, key, item);
-        let fingerprint = asked.op.action.fingerprint();
-        let known = self.tokens.find(scope, asked.time_ms).copied();
-        let Some(known) = known.filter(|_| !canary::is(Bug::NoDedup)) else {
-            let performed = self.perform_keyed(asked, (key, item), (scope, fingerprint));
-            return self.reply(performed);
-        };
-        let (epoch, batch) = (known.epoch, known.batch);
-        let undurable = if epoch == self.epoch { batch } else { 0 };
-        let same = known.fingerprint == fingerprint;
-        Reply {
-            result: if same { Ok(known.outcome()) } else { Err(Refusal::Conflict) },
-            position: Position { shard: self.id, epoch, batch },
-            depends: Dependency { shard: self.id, batch: undurable },
         }
     }
 
@@ -165,11 +146,36 @@ impl Shard {
         (Counter::ABSENT, self.sealed + 1, true)
     }
 
-    fn perform_keyed(
+    fn perform_keyed(&mut self, asked: &Asked<'_>, key: &[u8], item: u32) -> Reply {
+        if key.is_empty() || key.len() > TOKEN_BYTES_MAX {
+            return self.reply(Err(Refusal::BadToken { bytes: key.len() }), 0);
+        }
+        let scope = scope_key(self.seed, asked.op.name, key, item);
+        let known = self.tokens.find(scope, asked.time_ms).copied();
+        if let Some(known) = known.filter(|_| !canary::is(Bug::NoDedup)) {
+            return self.answer_known(asked, &known);
+        }
+        let performed = self.perform_first(asked, (key, item), scope);
+        self.answer(performed)
+    }
+
+    /// The answer to a token that is remembered: the original outcome where it stands, or a
+    /// conflict. Both speak of the original, so they wait for it.
+    fn answer_known(&self, asked: &Asked<'_>, known: &TokenRecord) -> Reply {
+        let touched = if known.epoch == self.epoch { known.batch } else { 0 };
+        if known.fingerprint != asked.op.action.fingerprint() {
+            return self.reply(Err(Refusal::Conflict), touched);
+        }
+        let position = Position { shard: self.id, epoch: known.epoch, batch: known.batch };
+        Reply { position, ..self.reply(Ok(known.outcome()), touched) }
+    }
+
+    /// A token that is not remembered: the operation is decided and its outcome recorded.
+    fn perform_first(
         &mut self,
         asked: &Asked<'_>,
         (key, item): (&[u8], u32),
-        (scope, fingerprint): (u128, u128),
+        scope: u128,
     ) -> Result<Performed, Refusal> {
         let Asked { cx, time_ms, op, .. } = asked;
         let time_ms = *time_ms;
@@ -177,14 +183,14 @@ impl Shard {
         if let Some(refusal) = cx.no_room {
             return Err(refusal);
         }
-        self.tokens.sweep(time_ms, SWEEP_STEPS);
-        if cx.tokens_full {
+        let swept = self.tokens.sweep(time_ms, SWEEP_STEPS);
+        if cx.tokens_full && swept == 0 {
             return Err(Refusal::TokensFull);
         }
         let (outcome, _) = self.perform(asked)?;
         let record = TokenRecord {
             key: scope,
-            fingerprint,
+            fingerprint: op.action.fingerprint(),
             verdict: outcome.verdict,
             value: outcome.value,
             previous: outcome.previous,
@@ -228,13 +234,25 @@ impl Shard {
             Ok((outcome, _)) => {
                 self.time_ms = asked.time_ms;
                 let number = self.sealed + 1;
-                self.open.note_stream(name, sequence, false);
+                self.note_stream_undo(name);
+                let kept = self.undo.as_ref().map_or(0, Undo::streams_before);
+                self.open.note_stream(name, sequence, false, kept);
                 let stream = self.streams.entry(name);
                 stream.mark = sequence;
                 stream.touched = number;
                 stream.held = stream.held.filter(|held| *held > sequence);
                 Ok((outcome, number))
             }
+        }
+    }
+
+    /// Holds a stream because an operation of it did not count. Where there is no memory for
+    /// another stream nothing is held: all of it is refused.
+    pub fn hold_stream(&mut self, name: &[u8], sequence: u64) {
+        let has_place =
+            self.streams.get(name).is_some() || self.streams.len() < self.limits.streams_max;
+        if has_place && check_stream(name, sequence).is_ok() {
+            self.streams.hold(name, sequence);
         }
     }
 
@@ -256,7 +274,7 @@ impl Shard {
             return Err(Refusal::StreamsFull);
         }
         self.time_ms = self.decision_time(cx.now_ms);
-        self.open.note_stream(name, sequence, true);
+        self.open.note_stream(name, sequence, true, 0);
         let number = self.sealed + 1;
         let stream = self.streams.entry(name);
         stream.checkpoint = Some(sequence);
@@ -285,15 +303,6 @@ impl Shard {
     pub fn sweep(&mut self, now_ms: u64, steps: usize) {
         let time_ms = self.decision_time(now_ms);
         self.tokens.sweep(time_ms, steps);
-    }
-
-    /// Holds a stream: `sequence` was refused before it came here.
-    pub fn hold_stream(&mut self, name: &[u8], sequence: u64) {
-        let known = self.streams.get(name).is_some();
-        let well_formed = check_stream(name, sequence).is_ok();
-        if well_formed && (known || self.streams.len() < self.limits.streams_max) {
-            self.streams.hold(name, sequence);
-        }
     }
 
     /// Visits counters in scan order from `from`, about `count` of them, and returns where to go

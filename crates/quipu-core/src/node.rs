@@ -186,7 +186,7 @@ impl<C: Cells> Node<C> {
             now_ms,
             no_room: self.no_room(ops),
             memory_full: self.memory_full.load(Ordering::Relaxed),
-            tokens_full: self.tokens.load(Ordering::Relaxed) >= self.tokens_max,
+            tokens_full: self.tokens_full(),
         }
     }
 
@@ -311,17 +311,14 @@ impl<C: Cells> Node<C> {
     ) -> Result<(), Abort> {
         let refused = |refusal| Abort { index: 0, reply: Reply::refused(refusal) };
         let mut group = self.group(now_ms, ops.iter().map(|op| op.name)).map_err(refused)?;
-        if let Some(refusal) = group.cx.no_room {
-            return Err(refused(refusal));
-        }
         group.begin();
         for (index, op) in ops.iter().enumerate() {
             let reply = group.execute(op);
             let first = replies.first().copied().unwrap_or(reply);
             if let Err(reply) = acceptable(&first, reply) {
-                group.abort();
+                group.abort(ops);
                 replies.clear();
-                return Err(Abort { index, reply });
+                return Err(Abort { index, reply: group.bounded(op, reply) });
             }
             replies.push(reply);
         }
@@ -383,6 +380,11 @@ impl<C: Cells> Node<C> {
     /// Holds a stream on the shard of a counter: `sequence` was refused at another layer.
     pub fn hold_stream(&self, counter: &str, stream: &[u8], sequence: u64) {
         self.cells.shard(self.shard_of(counter.as_bytes())).hold_stream(stream, sequence);
+    }
+
+    #[inline]
+    fn tokens_full(&self) -> bool {
+        self.tokens.load(Ordering::Relaxed) >= self.tokens_max
     }
 
     /// How many tokens are remembered.

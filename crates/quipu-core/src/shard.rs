@@ -78,7 +78,15 @@ pub(crate) struct Undo {
     expired: u64,
     cells: Vec<CellUndo>,
     pub(crate) tokens: Vec<u128>,
+    streams: Vec<(Box<[u8]>, Option<Stream>)>,
     tombstones: usize,
+}
+
+impl Undo {
+    /// How many notes of streams the open batch had before the group.
+    pub(crate) fn streams_before(&self) -> usize {
+        self.mark.streams()
+    }
 }
 
 #[derive(Debug)]
@@ -287,6 +295,7 @@ impl Shard {
             expired: self.expired,
             cells: Vec::new(),
             tokens: Vec::new(),
+            streams: Vec::new(),
             tombstones: self.tombstones.len(),
         });
     }
@@ -301,6 +310,9 @@ impl Shard {
         let Some(undo) = self.undo.take() else { return };
         for token in undo.tokens {
             self.tokens.forget(token);
+        }
+        for (name, before) in undo.streams.into_iter().rev() {
+            self.streams.restore(&name, before);
         }
         self.tombstones.truncate(undo.tombstones);
         for cell in undo.cells.into_iter().rev() {
@@ -327,6 +339,13 @@ impl Shard {
                     *cell = before;
                 }
             }
+        }
+    }
+
+    /// Notes a stream before a group changes it.
+    pub(crate) fn note_stream_undo(&mut self, name: &[u8]) {
+        if let Some(undo) = &mut self.undo {
+            undo.streams.push((name.into(), self.streams.get(name).copied()));
         }
     }
 

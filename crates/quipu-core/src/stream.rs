@@ -79,6 +79,14 @@ impl Streams {
         }
     }
 
+    /// Puts a stream back as it was, or takes it away where there was none.
+    pub fn restore(&mut self, name: &[u8], before: Option<Stream>) {
+        match before {
+            Some(before) => *self.entry(name) = before,
+            None => _ = self.streams.remove(name),
+        }
+    }
+
     /// Every stream in the order of names.
     pub fn iter(&self) -> impl Iterator<Item = (&[u8], &Stream)> {
         self.streams.iter().map(|(name, stream)| (&**name, stream))

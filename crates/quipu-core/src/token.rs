@@ -155,12 +155,13 @@ impl Tokens {
         self.table.remove(key as u64, |e| e.key == key);
     }
 
-    /// Forgets up to `steps` tokens that are past their deadline.
-    pub fn sweep(&mut self, now_ms: u64, steps: usize) {
+    /// Forgets up to `steps` tokens that are past their deadline; returns how many.
+    pub fn sweep(&mut self, now_ms: u64, steps: usize) -> usize {
+        let before = self.len();
         for _ in 0..steps {
-            let Some(mut bucket) = self.by_deadline.first_entry() else { return };
+            let Some(mut bucket) = self.by_deadline.first_entry() else { break };
             if bucket.key().saturating_mul(1000) > now_ms {
-                return;
+                break;
             }
             match bucket.get_mut().pop() {
                 None => {
@@ -173,6 +174,7 @@ impl Tokens {
                 }
             }
         }
+        before - self.len()
     }
 
     /// Every remembered token, in no order.

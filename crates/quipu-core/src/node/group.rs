@@ -5,7 +5,7 @@ use std::sync::atomic::Ordering;
 
 use super::{Before, Cells, Node, REAP_STEPS, StreamView, scan_shard, walk};
 use crate::execute::Context;
-use crate::op::Op;
+use crate::op::{Op, Token};
 use crate::outcome::{Dependency, Refusal, Reply};
 use crate::shard::Shard;
 
@@ -28,7 +28,9 @@ impl<C: Cells> Group<'_, C> {
     /// Decides one operation of the group. Its counter is one that the group was made for.
     pub fn execute(&mut self, op: &Op<'_>) -> Reply {
         let (hash, id) = self.node.route(op.name.as_bytes());
-        let (node, cx) = (self.node, self.cx);
+        let node = self.node;
+        // Operations of the group itself fill the token memory, too.
+        let cx = Context { tokens_full: node.tokens_full(), ..self.cx };
         let shard = self.shard(id);
         let before = Before::of(shard);
         let reply = shard.execute(&cx, hash, op);
@@ -101,7 +103,8 @@ impl<C: Cells> Group<'_, C> {
         self.shards.iter_mut().for_each(|(_, shard)| shard.commit_group());
     }
 
-    pub(super) fn abort(&mut self) {
+    /// Takes back all of it. What it held of streams did not count, so it must come again first.
+    pub(super) fn abort(&mut self, ops: &[Op<'_>]) {
         for (_, shard) in &mut self.shards {
             let before = Before::of(shard);
             shard.abort_group();
@@ -109,5 +112,20 @@ impl<C: Cells> Group<'_, C> {
             self.node.open_bytes.fetch_sub(shrunk, Ordering::Relaxed);
             self.node.note_tokens(shard, before);
         }
+        for op in ops {
+            let Token::Stream { name, sequence } = op.token else { continue };
+            let id = self.node.shard_of(op.name.as_bytes());
+            self.shard(id).hold_stream(name, sequence);
+        }
+    }
+
+    /// The answer to an operation of an aborted group: it may speak of a batch that the group
+    /// began and took back with itself, which would never become durable.
+    pub(super) fn bounded(&mut self, op: &Op<'_>, mut reply: Reply) -> Reply {
+        let id = self.node.shard_of(op.name.as_bytes());
+        let newest = self.shard(id).newest();
+        reply.depends.batch = reply.depends.batch.min(newest);
+        reply.position.batch = reply.position.batch.min(newest);
+        reply
     }
 }

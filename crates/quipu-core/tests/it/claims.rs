@@ -1,0 +1,111 @@
+//! Claims about single cases, most of them found by the random runs.
+
+use quipu_core::node::Node;
+use quipu_core::op::{Action, Add, Op, Token};
+use quipu_core::outcome::{Dependency, Position, Refusal, Repeat};
+
+use crate::cells::LocalShards;
+use crate::fold;
+use crate::world::{SEED, World, limits, nature};
+
+const NOW: u64 = 1_700_000_000_000;
+
+/// A node of one shard with plenty of room.
+fn node() -> Node<LocalShards> {
+    let node = Node::new(fold::fresh(1, &limits(100)), SEED, nature(&limits(100)));
+    node.set_room(1 << 40, false);
+    node
+}
+
+fn keyed(name: &str, delta: i64) -> Op<'_> {
+    let token = Token::Key { key: b"k", item: 0 };
+    Op { name, action: Action::Add(Add::plain(delta)), token }
+}
+
+fn in_batch(batch: u64) -> Dependency {
+    Dependency { shard: 0, batch }
+}
+
+#[test]
+fn a_conflict_waits_for_the_token_that_it_speaks_of() {
+    let node = node();
+    let first = node.execute(NOW, &keyed("a", 1));
+    let conflict = node.execute(NOW, &keyed("a", 2));
+    assert_eq!(conflict.result, Err(Refusal::Conflict));
+    assert_eq!((first.depends, conflict.depends), (in_batch(1), in_batch(1)));
+}
+
+#[test]
+fn a_repeat_in_a_later_life_gets_the_position_of_the_original() {
+    let mut world = World::new(100);
+    let shard = world.node.shard_of(b"a");
+    let first = world.node.execute(world.now, &keyed("a", 1));
+    let (mut frame, mut sealed) = (Vec::new(), Vec::new());
+    world.node.cut(&mut frame, &mut sealed, |_| 1 << 40);
+    let mut log = world.log.clone();
+    log.push(frame);
+    world.history.push(world.model.clone());
+    world.begin_life(log);
+    let repeat = world.node.execute(world.now, &keyed("a", 1));
+    assert_eq!(repeat.result.map(|outcome| outcome.repeat), Ok(Repeat::Token));
+    assert_eq!(repeat.position, Position { shard, epoch: 1, batch: 1 });
+    assert_eq!(repeat.position, first.position);
+    assert!(world.node.is_durable(repeat.depends));
+}
+
+fn streamed(name: &str, sequence: u64) -> Op<'_> {
+    let token = Token::Stream { name: b"s", sequence };
+    Op { name, action: Action::Add(Add::plain(1)), token }
+}
+
+fn bounded(name: &str) -> Op<'_> {
+    let add = Add { max: Some(0), ..Add::plain(1) };
+    Op { name, action: Action::Add(add), token: Token::Key { key: b"bounded", item: 0 } }
+}
+
+/// Decides a group that must fail; returns what it answered.
+fn aborted(node: &Node<LocalShards>, ops: &[Op<'_>]) -> (usize, Dependency) {
+    let mut replies = Vec::new();
+    let abort = node.atomic(NOW, ops, &mut replies).expect_err("one of them forbids it");
+    assert!(replies.is_empty());
+    (abort.index, abort.reply.depends)
+}
+
+#[test]
+fn an_aborted_group_waits_for_no_batch_that_went_with_it() {
+    let node = node();
+    assert_eq!(aborted(&node, &[bounded("a")]), (0, in_batch(0)));
+    assert_eq!(aborted(&node, &[keyed("a", 1), bounded("a")]), (1, in_batch(0)));
+    node.execute(NOW, &keyed("b", 1));
+    assert_eq!(aborted(&node, &[keyed("a", 1), bounded("a")]), (1, in_batch(1)));
+}
+
+#[test]
+fn an_aborted_group_takes_its_place_in_a_stream_back_and_holds_it() {
+    let node = node();
+    let result = |op: &Op<'_>| node.execute(NOW, op).result.map(|outcome| outcome.repeat);
+    assert_eq!(result(&streamed("a", 1)), Ok(Repeat::None));
+    aborted(&node, &[streamed("a", 2), streamed("a", 3), bounded("a")]);
+    assert_eq!(node.stream(b"s").marks, vec![(0, 1)]);
+    assert_eq!(result(&streamed("a", 3)), Err(Refusal::Held { sequence: 2 }));
+    assert_eq!(result(&streamed("a", 2)), Ok(Repeat::None), "it did not count before");
+    aborted(&node, &[bounded("a"), streamed("a", 3)]);
+    assert_eq!(result(&streamed("a", 4)), Err(Refusal::Held { sequence: 3 }));
+    let (mut frame, mut sealed) = (Vec::new(), Vec::new());
+    node.cut(&mut frame, &mut sealed, |_| 0);
+    let shards = fold::replay(1, &limits(100), &[frame]);
+    assert_eq!(shards[0].stream(b"s").map(|stream| stream.mark), Some(2));
+}
+
+#[test]
+fn a_repeated_group_is_answered_even_when_the_node_is_full() {
+    let node = node();
+    let ops = [keyed("a", 1), keyed("b", 2)];
+    let mut first = Vec::new();
+    node.atomic(NOW, &ops, &mut first).expect("there is room");
+    node.set_room(0, true);
+    let mut again = Vec::new();
+    node.atomic(NOW, &ops, &mut again).expect("a repeat needs no room");
+    assert!(again.iter().all(|reply| reply.result.is_ok_and(|o| o.repeat == Repeat::Token)));
+    assert_eq!(aborted(&node, &[keyed("c", 1)]).0, 0);
+}
