@@ -27,6 +27,10 @@ const REAP_STEPS: usize = 64;
 /// machine that we know has more threads.
 const ADMISSION_SLACK: u64 = 64 * OP_LOG_BYTES_MAX;
 
+/// Open batches are pressed beyond this part of the room: what comes during the commit that this
+/// calls for must fit into the rest. Guess.
+const PRESSED_PART: u64 = 4;
+
 /// How shards are shared.
 pub trait Cells {
     /// A shard held by one thread.
@@ -493,6 +497,13 @@ impl<C: Cells> Node<C> {
     /// Log bytes that are open: an upper bound.
     pub fn open_bytes(&self) -> u64 {
         self.open_bytes.load(Ordering::Relaxed)
+    }
+
+    /// Whether a good part of the log space that may be open is taken: then it is time to commit,
+    /// waited for or not.
+    #[inline]
+    pub fn is_pressed(&self) -> bool {
+        self.open_bytes() > self.room_bytes.load(Ordering::Relaxed) / PRESSED_PART
     }
 
     /// Says that a shard's batches up to `batch` are durable.

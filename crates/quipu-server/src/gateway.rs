@@ -91,6 +91,7 @@ impl NodeApi for Gateway {
     fn execute(&self, op: &Op<'_>) -> Reply {
         let reply = self.hub.node.execute(self.hub.clock.now_ms(), op);
         self.count(std::slice::from_ref(op), std::slice::from_ref(&reply));
+        self.hub.relieve();
         reply
     }
 
@@ -103,6 +104,7 @@ impl NodeApi for Gateway {
             replies.extend(ops.iter().map(|op| self.hub.node.execute(now_ms, op)));
         }
         self.count(ops, replies.get(start..).unwrap_or(&[]));
+        self.hub.relieve();
         Ok(())
     }
 

@@ -153,6 +153,14 @@ impl Hub {
         self.wakers.get(worker).expect("each worker has its waker")
     }
 
+    /// Asks for a commit if open batches fill up although nobody waits for them.
+    #[inline]
+    pub fn relieve(&self) {
+        if self.node.is_pressed() {
+            self.commit_bell.ring();
+        }
+    }
+
     /// Whether the event loop itself should sync, as things are.
     pub fn loop_commits(&self) -> bool {
         match self.settings.commit.strategy {

@@ -10,6 +10,7 @@ mod crash;
 mod fold;
 mod group;
 mod model;
+mod record_fixture;
 mod rules;
 mod script;
 mod world;

@@ -106,10 +106,6 @@ impl<L: Log> Log for Shared<L> {
         self.log().mark()
     }
 
-    fn seal(&mut self) -> Result<bool, LogError> {
-        self.log().seal()
-    }
-
     fn groups(&self) -> bool {
         self.log().groups()
     }
@@ -120,6 +116,10 @@ impl<L: Log> Log for Shared<L> {
 
     fn needs_segment(&self) -> bool {
         self.log().needs_segment()
+    }
+
+    fn seal(&mut self) -> Result<bool, LogError> {
+        self.log().seal()
     }
 
     fn written(&self) -> Written {

@@ -130,6 +130,8 @@ impl Worker {
         let held = self.touched.iter().any(|&id| self.is_held(id)) || !self.waiting.is_empty();
         if held {
             self.commit();
+        } else {
+            self.hub.relieve();
         }
         self.answer();
     }

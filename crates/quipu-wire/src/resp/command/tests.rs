@@ -1,4 +1,4 @@
-//! Commands as they are read, answered and described.
+//! Claims about commands: what each line of arguments means, and what is refused.
 
 use quipu_core::op::{Action, Add, Expire, ExpireWhen, Presence, Set, Token, Ttl};
 use quipu_core::outcome::{Dependency, Outcome, Position, Refusal, Repeat, Reply, Verdict};
