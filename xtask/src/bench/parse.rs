@@ -114,9 +114,9 @@ mod tests {
 
     #[test]
     fn a_metric_is_the_sum_of_its_series_and_of_no_other() {
-        let text = "# HELP quipu_fold_runs_total 9\nquipu_fold_runs_total 2\nquipu_fold_runs_total_more 5\n\
+        let text = "# HELP quipu_folds_total 9\nquipu_folds_total 2\nquipu_folds_total_more 5\n\
                     quipu_syncs{a=\"}\"} 3\nquipu_syncs{a=\"b\"} 4 1700000000\n";
-        assert_eq!(metric_sum(text, "quipu_fold_runs_total"), Some(2.0));
+        assert_eq!(metric_sum(text, "quipu_folds_total"), Some(2.0));
         assert_eq!(metric_sum(text, "quipu_syncs"), Some(7.0));
         assert_eq!(metric_sum(text, "quipu_none"), None);
     }

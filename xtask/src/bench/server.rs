@@ -146,7 +146,7 @@ impl Server {
         if matches!(self.kind, Kind::RedisVolatile | Kind::RedisAlways) {
             return Ok(None);
         }
-        self.metric("quipu_fold_runs_total").map(Some)
+        self.metric("quipu_folds_total").map(Some)
     }
 
     /// Reads a metric of a node.
