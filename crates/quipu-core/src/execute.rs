@@ -142,6 +142,7 @@ impl Shard {
         }
         let deletion = Effect::assign(counter.value, None, ExpiryEffect::Clear);
         self.write_effect(hash, name, &deletion, time_ms);
+        self.expired += 1;
         (Counter::ABSENT, self.sealed + 1, true)
     }
 
@@ -293,6 +294,7 @@ impl Shard {
             let value = self.peek(&name).value;
             let deletion = Effect::assign(value, None, ExpiryEffect::Clear);
             self.write_effect(hash, &name, &deletion, time_ms);
+            self.expired += 1;
         }
         steps
     }

@@ -19,8 +19,9 @@ use crate::outcome::{Dependency, Position, Refusal, Reply, Verdict};
 use crate::shard::Shard;
 use crate::table::shard_bits;
 
-/// Expired counters deleted before a statement about a whole shard. Guess: about 100 us of work.
-const REAP_STEPS: usize = 512;
+/// Expired counters deleted before a statement about a whole shard: the log must have room for all
+/// of them at once, which with the smallest frames (256 KiB) is so for some 200.
+const REAP_STEPS: usize = 64;
 
 /// Operations that may pass the admission check at the same moment: each thread one, and no
 /// machine that we know has more threads.

@@ -47,6 +47,8 @@ pub struct Shard {
     /// Deleted counters by the batch of their deletion; they stay until it is durable.
     pub(crate) tombstones: VecDeque<(u64, Name)>,
     pub(crate) undo: Option<Undo>,
+    /// Deletions written for counters whose time had come, since the start.
+    pub(crate) expired: u64,
 }
 
 /// One counter in the table.
@@ -73,6 +75,7 @@ impl Hashed for Cell {
 pub(crate) struct Undo {
     mark: Mark,
     present: usize,
+    expired: u64,
     cells: Vec<CellUndo>,
     pub(crate) tokens: Vec<u128>,
     streams: Vec<(Box<[u8]>, Option<Stream>)>,
@@ -113,6 +116,7 @@ impl Shard {
             open: Batch::default(),
             tombstones: VecDeque::new(),
             undo: None,
+            expired: 0,
         }
     }
 
@@ -184,6 +188,11 @@ impl Shard {
     #[inline]
     pub fn open_bytes(&self) -> u64 {
         self.open.log_bytes()
+    }
+
+    /// How many counters were deleted since the start because their time had come.
+    pub fn expired(&self) -> u64 {
+        self.expired
     }
 
     /// How many slots the open batch has.
@@ -283,6 +292,7 @@ impl Shard {
         self.undo = Some(Undo {
             mark: self.open.mark(),
             present: self.present,
+            expired: self.expired,
             cells: Vec::new(),
             tokens: Vec::new(),
             streams: Vec::new(),
@@ -310,6 +320,7 @@ impl Shard {
         }
         self.open.truncate(undo.mark);
         self.present = undo.present;
+        self.expired = undo.expired;
     }
 
     fn restore(&mut self, undo: CellUndo) {

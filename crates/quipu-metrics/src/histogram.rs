@@ -1,6 +1,6 @@
 //! A distribution of times in fixed memory: log-linear buckets, recorded without a lock.
 //!
-//! Each power of two is split into [`STEPS`] equal buckets, so a value read back from a bucket's
+//! Each power of two is split into `STEPS` equal buckets, so a value read back from a bucket's
 //! middle is at most 1/16 (6.25 %) off, whatever its size; below 8 ns buckets are exact. Two
 //! histograms always have the same buckets, so they merge by adding; percentiles never do.
 

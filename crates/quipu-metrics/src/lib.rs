@@ -5,7 +5,7 @@
 //! one [`registry::Registry`] and passes it on; it runs with one [`settings::Settings`].
 //!
 //! Reading order: [`knob`], [`settings`]; [`label`], [`name`], [`histogram`], [`registry`],
-//! [`render`]; [`reference`].
+//! [`render`]; [`mod@reference`].
 //!
 //! Never here: files, sockets, clocks, threads, statics with values, names that a client chose.
 

@@ -1,6 +1,6 @@
 //! The HTTP surface: an accept loop of its own over hyper, and the requests of counters.
 //!
-//! Reading order: [`api`] (what it needs of a node), [`serve`] (the accept loop), `connection` (one
+//! Reading order: [`api`] (what it needs of a node), [`mod@serve`] (the accept loop), `connection` (one
 //! client and its deadlines, with `link` below it), `respond` (one request), `counter` and `listing`
 //! (what requests do). Routes, headers, bodies and problems are data of `quipu_wire`.
 //!

@@ -23,10 +23,10 @@ pub(crate) fn print(text: &str) -> io::Result<()> {
     }
 }
 
-/// Writes a line to standard output, as [`print`].
+/// Writes a line to standard output, as [`print()`].
 ///
 /// # Errors
-/// As [`print`].
+/// As [`print()`].
 pub(crate) fn say(line: impl Display) -> io::Result<()> {
     print(&format!("{line}\n"))
 }

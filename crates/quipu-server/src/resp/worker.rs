@@ -90,6 +90,7 @@ impl Worker {
     /// Runs until the node stops and all that was promised is sent.
     pub(crate) fn run(mut self) {
         let mut events: Vec<Event> = Vec::with_capacity(EVENTS_MAX);
+        let mut looked = Stopwatch::start();
         let tick = Timespec { tv_sec: TICK.as_secs() as i64, tv_nsec: 0 };
         loop {
             events.clear();
@@ -103,9 +104,9 @@ impl Worker {
                     return;
                 }
             }
-            let idle = events.is_empty();
             self.turn(&events);
-            if idle {
+            if looked.elapsed() >= TICK {
+                looked = Stopwatch::start();
                 self.close_idle();
             }
             if self.hub.is_stopping() {

@@ -29,7 +29,7 @@ use crate::output::{FAILURE, USAGE, fail, say, warn};
 pub(crate) struct IngestArgs {
     /// The file, or `-` for standard input
     file: PathBuf,
-    /// Regular expression with named groups: (?<ext>[a-z]+)$
+    /// Regular expression with named groups, such as `(?<ext>[a-z]+)$`
     #[arg(long = "match", value_name = "REGEX")]
     pattern: String,
     /// Counter to add to, with groups in braces: 'files/{ext}'; several are counted at once
