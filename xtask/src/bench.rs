@@ -56,7 +56,7 @@ struct Options {
 /// Folds must happen within a round: at the default of 256 MiB many rounds would see none.
 /// Segments keep their default proportion to frames and are as small as several folds per round
 /// need. Guess: a few per cell on a disk of 0.1 ms per sync.
-const FLAGS: [&str; 6] = [
+pub(crate) const FOLD_FLAGS: [&str; 6] = [
     "--fold.log_bytes_min",
     "32MiB",
     "--log.segment_bytes",
@@ -77,7 +77,7 @@ impl Options {
             throughput: true,
             reader: true,
             peers_only: false,
-            flags: FLAGS.map(str::to_owned).to_vec(),
+            flags: FOLD_FLAGS.map(str::to_owned).to_vec(),
         };
         let mut words = words.iter();
         while let Some(word) = words.next() {
@@ -174,7 +174,7 @@ mod tests {
         let words = ["--rounds", "7", "--only", "reader", "--", "--server.workers", "1"];
         let options = Options::parse(&words).unwrap();
         assert_eq!((options.rounds, options.throughput, options.reader), (7, false, true));
-        assert_eq!(options.flags[FLAGS.len()..], ["--server.workers", "1"]);
+        assert_eq!(options.flags[FOLD_FLAGS.len()..], ["--server.workers", "1"]);
     }
 
     #[test]

@@ -29,7 +29,7 @@ const ADMISSION_SLACK: u64 = 64 * OP_LOG_BYTES_MAX;
 
 /// Open batches are pressed beyond this part of the room: what comes during the commit that this
 /// calls for must fit into the rest. Guess.
-const PRESSED_PART: u64 = 4;
+const PRESSED_PART: u64 = 2;
 
 /// How shards are shared.
 pub trait Cells {

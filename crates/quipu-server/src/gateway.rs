@@ -136,6 +136,10 @@ impl NodeApi for Gateway {
         }
     }
 
+    fn is_durable(&self, depends: Dependency) -> bool {
+        self.hub.node.is_durable(depends)
+    }
+
     async fn durable(&self, depends: &[Dependency]) -> Result<(), LogFailed> {
         self.hub.durable(depends).await
     }

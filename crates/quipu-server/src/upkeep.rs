@@ -51,8 +51,8 @@ pub(crate) fn commit_loop(hub: &Hub) {
     let mut frames = 0;
     while !hub.is_stopping() {
         let rang = hub.commit_bell.wait(mark.min(flush));
-        if rang && !linger.is_zero() {
-            hub.commit_bell.wait(linger);
+        if rang {
+            wait_for_company(hub, linger);
         }
         if rang || flushed.elapsed() >= flush {
             flushed = Stopwatch::start();
@@ -67,6 +67,18 @@ pub(crate) fn commit_loop(hub: &Hub) {
         frames = written;
     }
     let _failed = hub.commit().is_err();
+}
+
+/// Lingers: others may join the commit that is asked for, unless there is enough already.
+fn wait_for_company(hub: &Hub, linger: Duration) {
+    let watch = Stopwatch::start();
+    while let Some(left) = linger.checked_sub(watch.elapsed())
+        && !left.is_zero()
+        && !hub.is_stopping()
+        && !hub.node.is_pressed()
+    {
+        hub.commit_bell.wait(left);
+    }
 }
 
 /// Prepares segments ahead of need. On a full disk, history goes first.

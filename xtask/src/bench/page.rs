@@ -34,7 +34,7 @@ fn environment(results: &Results) -> Vec<String> {
     let mut lines: Vec<String> = fields.map(|(name, value)| format!("- {name}: {value}")).collect();
     let (rounds, seconds) = (results.rounds, results.seconds);
     lines.push(format!("- rounds: {rounds} of at least {seconds} s per cell"));
-    lines.push(format!("- flags of quipu: `{}`", results.flags.join(" ")));
+    lines.push(format!("- flags of quipu ack=fsync: `{}` (so that folds fall into each round; ack=memory runs with the defaults)", results.flags.join(" ")));
     lines
 }
 

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 
+use crate::bench::FOLD_FLAGS;
 use crate::bench::connection::{Connection, Reply, fetch};
 use crate::bench::{machine, parse};
 
@@ -226,7 +227,10 @@ fn node(quipu: &Quipu, folder: &Path, resp: u16, http: u16, ack: &str) -> Comman
     command.arg("serve").arg("--data").arg(folder.join("data"));
     command.args(["--resp", &format!("127.0.0.1:{resp}"), "--http", &format!("127.0.0.1:{http}")]);
     command.args(["--admin", "127.0.0.1:0", "--ack.default", ack]);
-    command.args(&quipu.flags);
+    // What makes folds fall into every durable round is not for the other side: with the default
+    // sizes its open batches coalesce as they do for users.
+    let own = if ack == "fsync" { 0 } else { FOLD_FLAGS.len() };
+    command.args(quipu.flags.get(own..).unwrap_or_default());
     command
 }
 

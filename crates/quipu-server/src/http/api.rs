@@ -42,6 +42,9 @@ pub trait NodeApi: Send + Sync + 'static {
     /// The durability of writes that ask for none.
     fn default_ack(&self) -> Ack;
 
+    /// Whether what a reply depends on is durable already.
+    fn is_durable(&self, depends: Dependency) -> bool;
+
     /// Waits until all of `depends` are durable, and asks for a sync where none is under way.
     ///
     /// # Errors

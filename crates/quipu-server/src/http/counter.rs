@@ -38,8 +38,8 @@ impl Levels {
     }
 
     /// What a reply vouches for: one that depends on nothing undurable speaks of what is durable.
-    fn reached(self, action: &Action, depends: Dependency) -> Reached {
-        let is_durable = self.holds(action) || depends.batch == 0;
+    fn reached<N: NodeApi>(self, node: &N, action: &Action, depends: Dependency) -> Reached {
+        let is_durable = self.holds(action) || node.is_durable(depends);
         let ack = if is_durable { Ack::Fsync } else { Ack::Memory };
         Reached { ack, read: self.read }
     }
@@ -77,7 +77,7 @@ pub(crate) async fn single<N: NodeApi>(
     if levels.holds(&action) {
         gate.hold(&[reply.depends], action.is_write()).await?;
     }
-    let reached = levels.reached(&action, reply.depends);
+    let reached = levels.reached(&*gate.node, &action, reply.depends);
     reply::word(&op, &reply, reached).map(|body| Answer::json(&body))
 }
 
@@ -111,7 +111,7 @@ pub(crate) async fn batch<N: NodeApi>(
     let held = ops.iter().zip(&replies).filter(|(op, _)| levels.holds(&op.action));
     let depends: Vec<Dependency> = held.map(|(_, reply)| reply.depends).collect();
     gate.hold(&depends, ops.iter().any(|op| op.action.is_write())).await?;
-    Ok(Answer::json(&word_batch(&batch, &ops, &replies, levels)))
+    Ok(Answer::json(&word_batch(&*gate.node, &batch, &ops, &replies, levels)))
 }
 
 /// An atomic batch with an item that is no operation is none.
@@ -138,11 +138,12 @@ async fn word_abort<N: NodeApi>(
     {
         return problem;
     }
-    let reached = levels.reached(&op.action, abort.reply.depends);
+    let reached = levels.reached(&*gate.node, &op.action, abort.reply.depends);
     reply::word_abort(abort.index, op, &abort.reply, reached)
 }
 
-fn word_batch<'a>(
+fn word_batch<'a, N: NodeApi>(
+    node: &N,
     batch: &Batch<'_>,
     ops: &[Op<'a>],
     replies: &[Reply],
@@ -154,13 +155,13 @@ fn word_batch<'a>(
             return Err(reply::at_item(error.into(), index, false));
         }
         let (op, reply) = done.next().expect("a group answers each operation");
-        let reached = levels.reached(&op.action, reply.depends);
+        let reached = levels.reached(node, &op.action, reply.depends);
         reply::word(op, reply, reached).map_err(|problem| reply::at_item(problem, index, false))
     };
     let results = batch.items.iter().enumerate().map(|(i, item)| word(i, item)).collect();
     let is_durable = ops
         .iter()
         .zip(replies)
-        .all(|(op, reply)| levels.reached(&op.action, reply.depends).ack == Ack::Fsync);
+        .all(|(op, reply)| levels.reached(node, &op.action, reply.depends).ack == Ack::Fsync);
     BatchReply { results, ack: if is_durable { Ack::Fsync } else { Ack::Memory } }
 }

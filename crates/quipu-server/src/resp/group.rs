@@ -11,7 +11,7 @@ use quipu_wire::resp::reply;
 
 use crate::cells::SharedShards;
 use crate::resp::output::Output;
-use crate::resp::session::{Flow, Session, Turn, end_held};
+use crate::resp::session::{Flow, Session, Turn, end_held, hold_place};
 use crate::resp::wide::{Depends, needs_all};
 
 /// The commands between MULTI and EXEC.
@@ -50,10 +50,19 @@ impl Group {
         self.commands += 1;
     }
 
+    /// Holds the streams of the requests that were not understood.
+    fn hold_refused(&self, turn: &Turn<'_>) {
+        self.visit(|request| {
+            if command(request).is_err() {
+                hold_place(turn.hub, request);
+            }
+        });
+    }
+
     /// Takes the shards that its commands need.
     fn take<'h>(&self, turn: &Turn<'h>) -> Result<node::Group<'h, SharedShards>, Refusal> {
         let (mut names, mut all) = (Vec::new(), false);
-        self.visit(|command| match command {
+        self.visit(|request| match command(request) {
             Ok(Command::Op(asked)) => names.push(asked.op.name.to_owned()),
             Ok(Command::Many(many)) => names.extend(many.keys.iter().map(str::to_owned)),
             Ok(other) => all |= needs_all(&other),
@@ -66,15 +75,15 @@ impl Group {
         node.group(turn.now_ms, names.iter().map(String::as_str))
     }
 
-    /// Calls `each` with every command in order.
-    fn visit(&self, mut each: impl FnMut(Result<Command<'_>, CommandError>)) {
+    /// Calls `each` with every request in order.
+    fn visit(&self, mut each: impl FnMut(Request<'_>)) {
         let (mut args, mut at) = (Args::default(), 0);
         // What was within the client's limits is within these.
         let limits = FrameLimits { bulk_bytes: u32::MAX as usize / 2, ..FrameLimits::default() };
         while let Some(rest) = self.frames.get(at..)
             && let Ok(Parsed::Command { consumed }) = parse(rest, &limits, &mut args)
         {
-            each(command(args.request(rest)));
+            each(args.request(rest));
             at += consumed;
         }
     }
@@ -107,10 +116,11 @@ impl Session {
                 reply::command_error(out.buffer(), &CommandError::ExecArity);
             }
             Err(error) if error.spoils_group() => {
+                hold_place(turn.hub, request);
                 self.spoil();
                 reply::command_error(out.buffer(), &error);
             }
-            Ok(_) | Err(_) => self.queue(request, out),
+            Ok(_) | Err(_) => self.queue(request, turn, out),
         }
         out.end_reply(at, None);
         Flow::More
@@ -122,16 +132,19 @@ impl Session {
         }
     }
 
-    fn queue(&mut self, request: Request<'_>, out: &mut Output) {
+    fn queue(&mut self, request: Request<'_>, turn: &Turn<'_>, out: &mut Output) {
         let max = self.group_max();
         let Some(group) = &mut self.group else { return };
         if group.commands >= max {
             group.spoiled = true;
+            hold_place(turn.hub, request);
             let why = format!("a group has at most {max} commands; send it in parts");
             return reply::error(out.buffer(), "ERR", &why);
         }
         // A group that will not be performed need not be kept.
-        if !group.spoiled {
+        if group.spoiled {
+            hold_place(turn.hub, request);
+        } else {
             group.keep(request);
         }
         reply::queued(out.buffer());
@@ -141,23 +154,26 @@ impl Session {
         let at = out.position();
         let Some(group) = self.group.take() else { return };
         if group.spoiled {
+            group.visit(|request| hold_place(turn.hub, request));
             reply::state_error(out.buffer(), StateError::ExecAborted);
             return out.end_reply(at, None);
         }
         match group.take(turn) {
             Err(refusal) => {
+                group.visit(|request| hold_place(turn.hub, request));
                 reply::refusal(out.buffer(), &refusal);
                 out.end_reply(at, None);
             }
             Ok(shards) => {
                 let mut performing = Performing { shards, depends: Depends::default() };
                 reply::array(out.buffer(), group.commands);
-                group.visit(|command| {
-                    self.in_exec(command, &mut performing, turn, out.buffer());
+                group.visit(|request| {
+                    self.in_exec(command(request), &mut performing, turn, out.buffer());
                 });
-                // The shards are let go before anything else is done.
+                // The shards are let go before anything else is done: holds take them again.
                 let Performing { shards, depends } = performing;
                 drop(shards);
+                group.hold_refused(turn);
                 end_held(out, at, turn.hub, depends);
             }
         }

@@ -6,7 +6,7 @@ use quipu_core::outcome::{Dependency, Reply, Verdict};
 use quipu_metrics::label::{ConnectionCut, Surface};
 use quipu_metrics::name::Counter;
 use quipu_metrics::settings::{self, Settings};
-use quipu_wire::resp::command::{Command, OpCommand, command};
+use quipu_wire::resp::command::{Command, OpCommand, command, place};
 use quipu_wire::resp::describe;
 use quipu_wire::resp::error::StateError;
 use quipu_wire::resp::frame::{Args, FrameLimits, Request};
@@ -178,6 +178,7 @@ impl Session {
             Ok(Command::Op(op)) => self.op(&op, turn, out),
             Ok(other) => return self.other(&other, turn, out),
             Err(error) => {
+                hold_place(turn.hub, request);
                 reply::command_error(out.buffer(), &error);
                 out.end_reply(at, None);
             }
@@ -290,4 +291,12 @@ pub(crate) fn end_held(out: &mut Output, at: u64, hub: &Hub, depends: Depends) {
         }
     }
     out.end_reply(at, last);
+}
+
+/// Holds the stream of a request that is refused before it is decided, if it names one.
+#[cold]
+pub(crate) fn hold_place(hub: &Hub, request: Request<'_>) {
+    if let Some(place) = place(request) {
+        hub.node.hold_stream(place.counter, place.stream, place.sequence);
+    }
 }

@@ -15,7 +15,7 @@ use crate::tool;
 const REDIS_PY: &str = "redis==5.2.1";
 
 /// Starts a node in a directory of its own.
-fn fresh_node() -> (Node, TempDir) {
+pub(crate) fn fresh_node() -> (Node, TempDir) {
     let folder = TempDir::new().expect("a temporary directory");
     (Start::new(&folder.path().join("data")).run(), folder)
 }

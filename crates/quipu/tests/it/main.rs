@@ -22,6 +22,7 @@ mod limits;
 mod metrics;
 mod node;
 mod resp;
+mod streams;
 mod sync_failed;
 mod sync_frozen;
 mod tool;

@@ -124,6 +124,10 @@ impl TestNode {
 }
 
 impl NodeApi for TestNode {
+    fn is_durable(&self, depends: Dependency) -> bool {
+        self.node.is_durable(depends)
+    }
+
     fn execute(&self, op: &Op<'_>) -> Reply {
         self.node.execute(NOW_MS, op)
     }

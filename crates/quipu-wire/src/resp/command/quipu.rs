@@ -1,5 +1,6 @@
 //! The commands that Redis does not have: tokens, streams, bounds, acknowledgements.
 
+use quipu_core::name;
 use quipu_core::op::{Ack, Action, Add, Op, ReadLevel, Token, Ttl};
 
 use super::counter::Parsed;
@@ -100,6 +101,32 @@ pub(super) fn add<'a>(command: &'static str, request: Request<'a>) -> Parsed<'a>
     }
     let op = Op { name, action: Action::Add(add), token };
     Ok(Command::Op(OpCommand { op, shape: Shape::Added, ack, read: None }))
+}
+
+/// The place in a stream that a request names, understood or not.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Place<'a> {
+    /// The counter that it was for.
+    pub counter: &'a str,
+    /// The stream.
+    pub stream: &'a [u8],
+    /// The place.
+    pub sequence: u64,
+}
+
+/// Finds the place in a stream that a request names, so that the stream can be held where the
+/// request is refused before it is decided. A request for what is no counter name has none: it has
+/// no shard and can never count.
+#[cold]
+pub fn place(request: Request<'_>) -> Option<Place<'_>> {
+    if !is(request.get(0)?, "quipu.add") {
+        return None;
+    }
+    let counter = name::check(request.get(1)?).ok()?;
+    let mut words = request.from(3).iter().skip_while(|word| !is(word, "stream")).skip(1);
+    let stream = words.next()?;
+    let sequence = number::unsigned(words.next()?)?;
+    Some(Place { counter, stream, sequence })
 }
 
 pub(super) fn get<'a>(_: &'static str, request: Request<'a>) -> Parsed<'a> {
