@@ -85,6 +85,12 @@ pub(crate) const RULES: &[Rule] = &[
         ],
         forbidden: &[],
     },
+    Rule {
+        name: "quipu-sim",
+        is_pure: false,
+        ours: &["stdx", "quipu-core", "quipu-log"],
+        forbidden: NETWORK,
+    },
     Rule { name: "xtask", is_pure: false, ours: &[], forbidden: &[] },
 ];
 

@@ -8,8 +8,8 @@ use quipu_core::table::shard_bits;
 use quipu_log::log::{Log, LogError};
 use stdx::hash::hash64;
 
-use crate::driver::{Driver, Released};
-use crate::recovery::{SEED, SHARDS};
+use quipu_sim::driver::{Driver, Released};
+use quipu_sim::recovery::{SEED, SHARDS};
 
 /// What a request is, and so what is known of it after a crash.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

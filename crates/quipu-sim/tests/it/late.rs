@@ -5,8 +5,8 @@ use quipu_log::log::Log;
 use quipu_log::log::memory::{Manner, MemoryLog};
 
 use crate::client::Client;
-use crate::driver::Driver;
-use crate::recovery::{SHARDS, fold, fresh};
+use quipu_sim::driver::Driver;
+use quipu_sim::recovery::{SHARDS, fold, fresh};
 
 /// What is durable, over all lives: the batches of each shard.
 type Durable = Vec<Vec<u8>>;

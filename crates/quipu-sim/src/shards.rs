@@ -7,10 +7,11 @@ use quipu_core::shard::Shard;
 
 /// Shards that are borrowed at run time; a shard taken twice is a panic, which is a bug found.
 #[derive(Debug)]
-pub(crate) struct LocalShards(Vec<RefCell<Shard>>);
+pub struct LocalShards(Vec<RefCell<Shard>>);
 
 impl LocalShards {
-    pub(crate) fn new(shards: Vec<Shard>) -> Self {
+    /// Takes over all shards of a node, in the order of their numbers.
+    pub fn new(shards: Vec<Shard>) -> Self {
         Self(shards.into_iter().map(RefCell::new).collect())
     }
 }

@@ -7,8 +7,8 @@ use quipu_log::storage::memory::{Keep, Memory};
 use quipu_log::wal::Preparer;
 
 use crate::client::Client;
-use crate::driver::Driver;
-use crate::recovery::open;
+use quipu_sim::driver::Driver;
+use quipu_sim::recovery::open;
 
 /// Requests of the first life, and how often it commits. They fill more than one segment.
 const WORK: (usize, usize) = (58, 4);

@@ -12,8 +12,8 @@ use quipu_log::storage::memory::{Keep, Memory};
 
 use crate::client::Client;
 use crate::crash::start;
-use crate::driver::Driver;
-use crate::recovery::open;
+use quipu_sim::driver::Driver;
+use quipu_sim::recovery::open;
 
 /// Requests before and after, and how often they commit.
 const WORK: (usize, usize) = (60, 4);

@@ -9,10 +9,10 @@ use quipu_log::storage::Storage;
 use quipu_log::wal::{Options, RecoverError, Recovered, recover};
 
 /// The seed of names' hashes.
-pub(crate) const SEED: u64 = 11;
+pub const SEED: u64 = 11;
 
 /// Shards of every store here.
-pub(crate) const SHARDS: u16 = 4;
+pub const SHARDS: u16 = 4;
 
 /// The least frame that admits a burst: all that may be admitted at once is below 80 KiB.
 const FRAME_BYTES_MAX: u32 = 128 << 10;
@@ -21,13 +21,16 @@ const FRAME_BYTES_MAX: u32 = 128 << 10;
 const SEGMENT_BYTES: u64 = 260 << 10;
 
 /// Shards of a new store.
-pub(crate) fn fresh() -> Vec<Shard> {
+pub fn fresh() -> Vec<Shard> {
     let limits = ShardLimits { streams_max: 10 };
     (0..SHARDS).map(|id| Shard::new(id, SEED, limits)).collect()
 }
 
 /// Folds the records of a payload.
-pub(crate) fn fold(shards: &mut [Shard], mut payload: &[u8]) -> Result<(), FoldError> {
+///
+/// # Errors
+/// A record is not understood, or does not follow what was folded before.
+pub fn fold(shards: &mut [Shard], mut payload: &[u8]) -> Result<(), FoldError> {
     while !payload.is_empty() {
         let mut items = Vec::new();
         let (header, length) = record::read(payload, |_, item| {
@@ -54,7 +57,10 @@ fn options(seed: u64) -> Options {
 }
 
 /// Opens a log and folds all of it. `life` makes the random numbers of one start.
-pub(crate) fn open<S: Storage>(
+///
+/// # Errors
+/// The log is damaged, or the storage fails.
+pub fn open<S: Storage>(
     storage: &S,
     life: u64,
 ) -> Result<(Recovered<S>, Vec<Shard>), RecoverError> {

@@ -1,13 +1,15 @@
 //! The commit step in one thread, over any log.
 
+use std::fmt;
+
 use quipu_core::node::{Cells, Nature, Node};
 use quipu_core::op::{Action, Add, Op, Token};
 use quipu_core::outcome::{Dependency, Outcome, Refusal, Reply};
 use quipu_core::shard::Shard;
 use quipu_log::log::{Cut, Log, LogError};
 
-use crate::cells::LocalShards;
 use crate::recovery::SEED;
+use crate::shards::LocalShards;
 
 /// For how long tokens are remembered: longer than any run.
 const WINDOW_MS: u64 = 3_600_000;
@@ -21,21 +23,33 @@ struct Held {
 }
 
 /// One life of a node over its log.
-pub(crate) struct Driver<L> {
+pub struct Driver<L> {
     prepare: Box<dyn FnMut()>,
-    pub(crate) node: Node<LocalShards>,
-    pub(crate) log: L,
-    pub(crate) now: u64,
+    /// The shards.
+    pub node: Node<LocalShards>,
+    /// Where their batches go.
+    pub log: L,
+    /// Log time in milliseconds: one more at each request.
+    pub now: u64,
     held: Vec<Held>,
     durable: Vec<(u16, u64)>,
 }
 
+impl<L: fmt::Debug> fmt::Debug for Driver<L> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Driver").field("log", &self.log).finish_non_exhaustive()
+    }
+}
+
 /// Replies that may leave: the request and its outcomes.
-pub(crate) type Released = Vec<(usize, Vec<Outcome>)>;
+pub type Released = Vec<(usize, Vec<Outcome>)>;
 
 impl<L: Log> Driver<L> {
     /// Begins a life: its epoch is durable before the first operation.
-    pub(crate) fn start(mut log: L, mut shards: Vec<Shard>) -> Result<Self, LogError> {
+    ///
+    /// # Errors
+    /// The log failed.
+    pub fn start(mut log: L, mut shards: Vec<Shard>) -> Result<Self, LogError> {
         let newest = shards.iter().map(Shard::time_ms).max().unwrap_or(0);
         let now = newest.max(1_700_000_000_000) + 1;
         let mut epoch = Cut::default();
@@ -62,7 +76,8 @@ impl<L: Log> Driver<L> {
     }
 
     /// Makes log space ahead of need in this way.
-    pub(crate) fn with_preparer(mut self, prepare: impl FnMut() + 'static) -> Self {
+    #[must_use]
+    pub fn with_preparer(mut self, prepare: impl FnMut() + 'static) -> Self {
         self.prepare = Box::new(prepare);
         self.make_room();
         self
@@ -77,7 +92,7 @@ impl<L: Log> Driver<L> {
     ///
     /// # Errors
     /// The first refusal; what came before it in the request stays counted.
-    pub(crate) fn submit(
+    pub fn submit(
         &mut self,
         request: usize,
         ops: &[Op<'_>],
@@ -98,7 +113,10 @@ impl<L: Log> Driver<L> {
     }
 
     /// Cuts and appends, without waiting for anything.
-    pub(crate) fn append(&mut self) -> Result<(), LogError> {
+    ///
+    /// # Errors
+    /// The log failed.
+    pub fn append(&mut self) -> Result<(), LogError> {
         let mut cut = Cut::default();
         self.node.cut(&mut cut.payload, &mut cut.batches, |_| 0);
         if !cut.batches.is_empty() {
@@ -109,7 +127,10 @@ impl<L: Log> Driver<L> {
     }
 
     /// Makes progress and lets replies leave.
-    pub(crate) fn flush(&mut self) -> Result<Released, LogError> {
+    ///
+    /// # Errors
+    /// The log failed.
+    pub fn flush(&mut self) -> Result<Released, LogError> {
         self.durable.clear();
         self.log.flush(&mut self.durable)?;
         let durable = std::mem::take(&mut self.durable);
@@ -117,7 +138,7 @@ impl<L: Log> Driver<L> {
     }
 
     /// Takes what the log says is durable and lets replies leave.
-    pub(crate) fn learn(&mut self, durable: &[(u16, u64)]) -> Released {
+    pub fn learn(&mut self, durable: &[(u16, u64)]) -> Released {
         for (shard, batch) in durable {
             self.node.set_durable(*shard, *batch);
         }
@@ -125,23 +146,27 @@ impl<L: Log> Driver<L> {
     }
 
     /// Submits one action without a token.
-    pub(crate) fn submit_plain(&mut self, request: usize, name: &str, action: Action) {
+    pub fn submit_plain(&mut self, request: usize, name: &str, action: Action) {
         let op = Op { name, action, token: Token::None };
         self.submit(request, &[op], false).expect("there is room");
     }
 
     /// Submits one add without a token.
-    pub(crate) fn add(&mut self, request: usize, name: &str) {
+    pub fn add(&mut self, request: usize, name: &str) {
         self.submit_plain(request, name, Action::Add(Add::plain(1)));
     }
 
-    pub(crate) fn commit(&mut self) -> Result<Released, LogError> {
+    /// Appends and flushes.
+    ///
+    /// # Errors
+    /// The log failed.
+    pub fn commit(&mut self) -> Result<Released, LogError> {
         self.append()?;
         self.flush()
     }
 
     /// Lets those replies leave that wait for nothing.
-    pub(crate) fn release(&mut self) -> Released {
+    pub fn release(&mut self) -> Released {
         let node = &self.node;
         let is_free = |held: &mut Held| held.depends.iter().all(|d| node.is_durable(*d));
         let free: Vec<Held> = self.held.extract_if(.., is_free).collect();
@@ -149,12 +174,12 @@ impl<L: Log> Driver<L> {
     }
 
     /// How many replies wait.
-    pub(crate) fn held(&self) -> usize {
+    pub fn held(&self) -> usize {
         self.held.len()
     }
 
     /// The value of a counter, durable or not.
-    pub(crate) fn value(&self, name: &str) -> Option<i64> {
+    pub fn value(&self, name: &str) -> Option<i64> {
         self.node.cells().shard(self.node.shard_of(name.as_bytes())).peek(name).value
     }
 }

@@ -1,0 +1,11 @@
+//! A node in one thread: the real core and the real log over a disk, a clock and clients that
+//! misbehave as a seed says.
+//!
+//! [`driver`] is the commit step: replies are held until what they depend on is durable.
+//! [`recovery`] goes from a log to shards, and [`shards`] holds them.
+//!
+//! Never here: a real file, clock, thread or socket. What a seed does, it does again.
+
+pub mod driver;
+pub mod recovery;
+pub mod shards;
