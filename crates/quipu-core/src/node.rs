@@ -13,6 +13,7 @@ use stdx::hash::hash64;
 
 pub use self::group::Group;
 use crate::execute::Context;
+use crate::failpoint::{Point, reach};
 use crate::limits::OP_LOG_BYTES_MAX;
 use crate::op::Op;
 use crate::outcome::{Dependency, Position, Refusal, Reply, Verdict};
@@ -428,6 +429,7 @@ impl<C: Cells> Node<C> {
     ) -> Result<Dependency, Refusal> {
         let before = Before::of(shard);
         let stored = shard.checkpoint(cx, name, sequence);
+        reach(Point::CheckpointStored);
         self.note_growth(shard, before);
         stored
     }

@@ -22,6 +22,7 @@ pub(crate) use changes::Changes;
 pub(crate) use merge::Merge;
 use quipu_core::{
     effect::Mismatch,
+    failpoint::{Point, reach},
     replay::FoldError,
     snapshot::{ShardMeta, put_item},
 };
@@ -273,6 +274,7 @@ impl<S: Storage> Folder<S> {
             }
         }
         writer.finish()?;
+        reach(Point::FoldWritten);
         Ok(true)
     }
 
@@ -280,8 +282,12 @@ impl<S: Storage> Folder<S> {
     fn publish(&self, position: u64) -> Result<Snapshot, FoldFailed> {
         let (storage, name) = (&self.pool.storage, snapshot::name(position));
         storage.rename(UNFINISHED, &name).map_err(failed("name", &name))?;
+        reach(Point::FoldRenamed);
         storage.sync_dir().map_err(failed("sync", ""))?;
-        Ok(snapshot::check(storage, self.pool.store_id, position, |_, _| {})?)
+        reach(Point::FoldNamed);
+        let checked = snapshot::check(storage, self.pool.store_id, position, |_, _| {})?;
+        reach(Point::FoldChecked);
+        Ok(checked)
     }
 
     /// Removes every snapshot before `oldest` and the segments that end there or before.
@@ -292,6 +298,7 @@ impl<S: Storage> Folder<S> {
             if position != oldest && position != newest {
                 let name = snapshot::name(position);
                 storage.remove(&name).map_err(failed("remove", &name))?;
+                reach(Point::FoldSnapshotRemoved);
             }
         }
         storage.sync_dir().map_err(failed("sync", ""))?;

@@ -15,6 +15,7 @@
 
 use std::{collections::VecDeque, error::Error, io};
 
+use quipu_core::failpoint::{Point, reach};
 use thiserror::Error;
 
 use crate::{
@@ -229,8 +230,10 @@ where
     check_sizes(storage, &mut options)?;
     let (chain, walk, beyond) = read(storage, options.identity, start, visit)?;
     let report = walk.report(&chain, &beyond);
+    reach(Point::RecoverRead);
     for name in &chain.unfinished {
         storage.remove(name).map_err(storage_failed("remove", name))?;
+        reach(Point::RecoverSwept);
     }
     let wal = publish::publish(storage, chain, &walk, &beyond, &mut options)?;
     let preparer = Preparer::new(wal.pool(), options.random);

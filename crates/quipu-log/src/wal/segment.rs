@@ -6,6 +6,7 @@
 
 use std::io;
 
+use quipu_core::failpoint::{Point, reach};
 use stdx::checksum::crc32c;
 
 use crate::storage::{Storage, StorageFile, fill_zeros};
@@ -161,7 +162,10 @@ pub(crate) fn format<F: StorageFile>(file: &F, header: &Header, length: u64) -> 
 /// Gives a complete and synced segment its name, durably.
 pub(crate) fn publish<S: Storage>(storage: &S, from: &str, sequence: u64) -> io::Result<()> {
     storage.rename(from, &name(sequence))?;
-    storage.sync_dir()
+    reach(Point::SegmentRenamed);
+    storage.sync_dir()?;
+    reach(Point::SegmentNamed);
+    Ok(())
 }
 
 #[cfg(test)]

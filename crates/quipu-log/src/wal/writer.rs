@@ -5,6 +5,7 @@
 
 use std::{io, sync::Arc};
 
+use quipu_core::failpoint::{Point, reach};
 use stdx::checksum::crc32c;
 use thiserror::Error;
 
@@ -163,9 +164,11 @@ impl<S: Storage> Wal<S> {
     pub fn sync(&mut self) -> Result<u64, WriteError> {
         self.check()?;
         if self.durable < self.position {
+            reach(Point::SyncBegun);
             if let Err(source) = self.segment.file.sync() {
                 return Err(self.fail("sync", source));
             }
+            reach(Point::SyncDone);
             self.durable = self.position;
         }
         Ok(self.durable)
@@ -183,8 +186,10 @@ impl<S: Storage> Wal<S> {
             return Ok(());
         }
         self.check()?;
+        reach(Point::MarkBegun);
         self.put_frame(Kind::Mark, self.durable, &[])?;
         self.sync()?;
+        reach(Point::MarkDone);
         Ok(())
     }
 
@@ -248,6 +253,7 @@ impl<S: Storage> Wal<S> {
     fn next_segment(&mut self) -> Result<bool, WriteError> {
         self.sync()?;
         let Some(next) = self.pool.take_ready() else { return Ok(false) };
+        reach(Point::SegmentFull);
         let sealed = SegmentInfo {
             sequence: self.segment.header.sequence,
             positions: self.first..self.position + 1,
@@ -257,6 +263,7 @@ impl<S: Storage> Wal<S> {
         self.offset = u64::from(next.header.block_bytes);
         self.first = self.position + 1;
         self.segment = next;
+        reach(Point::SegmentBegun);
         Ok(true)
     }
 
@@ -287,9 +294,11 @@ impl<S: Storage> Wal<S> {
         let extent = frame::extent(u64::from(header.length), self.segment.header.block_bytes);
         self.buffer.resize(extent as usize, 0);
         assert!(self.offset + extent <= self.segment.length, "a frame ends within its segment");
+        reach(Point::FrameBuilt);
         if let Err(source) = self.segment.file.write_at(&self.buffer, self.offset) {
             return Err(self.fail("write", source));
         }
+        reach(Point::FrameWritten);
         self.offset += extent;
         self.written_bytes += extent;
         self.position += 1;
