@@ -10,9 +10,10 @@
 pub enum Bug {
     /// Replies leave before their batch is durable.
     AckBeforeSync = 1,
-    /// A failed sync does not latch the writer, and the commit asks for it once more: the kernel
-    /// has marked the pages clean by then.
+    /// A sync that failed is asked for once more: the kernel has marked the pages clean by then.
     SyncRetried,
+    /// A failed write or sync does not latch the writer: the next call goes on.
+    FailureNotLatched,
     /// The error of a sync is taken for success.
     SyncErrorIgnored,
     /// The error of a write is taken for success.
@@ -62,8 +63,7 @@ pub enum Bug {
     AbortKeepsEffect,
     /// When the token memory is full, the oldest token inside its window gives way.
     WindowShortened,
-    /// Recovery measures the age of tokens by another clock than log time: one that is a window
-    /// ahead.
+    /// Recovery measures the age of tokens by another clock than log time: one that is far ahead.
     EvictionByWallClock,
     /// Log time follows the wall clock wherever it jumps, so tokens and expiries end early.
     LogTimeJumps,
@@ -106,9 +106,10 @@ pub enum Bug {
 pub type Entry = (Bug, &'static str, &'static str);
 
 /// All bugs.
-pub const BUGS: [Entry; 44] = [
+pub const BUGS: [Entry; 45] = [
     (Bug::AckBeforeSync, "ack_before_sync", "I1"),
     (Bug::SyncRetried, "sync_retried", "I12"),
+    (Bug::FailureNotLatched, "failure_not_latched", "I12"),
     (Bug::SyncErrorIgnored, "sync_error_ignored", "I12"),
     (Bug::WriteErrorIgnored, "write_error_ignored", "I12"),
     (Bug::SyncNothing, "sync_nothing", "I1"),

@@ -21,6 +21,7 @@ use std::{
 pub(crate) use changes::Changes;
 pub(crate) use merge::Merge;
 use quipu_core::{
+    canary::{self, Bug},
     effect::Mismatch,
     failpoint::{Point, reach},
     replay::FoldError,
@@ -211,6 +212,9 @@ impl<S: Storage> Folder<S> {
             return written.map(|_| Outcome::Cancelled);
         }
         removed?;
+        if canary::is(Bug::RetiredEarly) {
+            self.retire_segments(upto)?;
+        }
         let snapshot = self.publish(upto)?;
         let older = self.newest.replace(snapshot.clone());
         let retired = self.retire(older.map_or(0, |older| older.position))?;
@@ -285,6 +289,9 @@ impl<S: Storage> Folder<S> {
         reach(Point::FoldRenamed);
         storage.sync_dir().map_err(failed("sync", ""))?;
         reach(Point::FoldNamed);
+        if canary::is(Bug::SnapshotUnchecked) {
+            return Ok(snapshot::unread(storage, position)?);
+        }
         let checked = snapshot::check(storage, self.pool.store_id, position, |_, _| {})?;
         reach(Point::FoldChecked);
         Ok(checked)
@@ -302,6 +309,11 @@ impl<S: Storage> Folder<S> {
             }
         }
         storage.sync_dir().map_err(failed("sync", ""))?;
+        self.retire_segments(oldest)
+    }
+
+    /// Retires the segments that end at `oldest` or before.
+    fn retire_segments(&self, oldest: u64) -> Result<usize, FoldFailed> {
         let mut retired = 0;
         while self.pool.sealed().first().is_some_and(|info| info.positions.end <= oldest + 1) {
             self.pool.retire_oldest().map_err(FoldFailed::Retire)?;

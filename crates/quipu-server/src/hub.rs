@@ -8,7 +8,6 @@ use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, AtomicUsize, Ordering}
 use std::time::Duration;
 
 use parking_lot::{Mutex, MutexGuard};
-use quipu_core::canary::{self, Bug};
 use quipu_core::failpoint::{Point, reach};
 use quipu_core::node::Node;
 use quipu_core::outcome::Dependency;
@@ -419,7 +418,7 @@ impl Hub {
     /// Whether a reply must wait for this.
     #[inline]
     pub fn must_wait(&self, depends: Dependency) -> bool {
-        !self.node.is_durable(depends) && !canary::is(Bug::AckBeforeSync)
+        !self.node.is_durable(depends)
     }
 
     /// Resolves when all of these are durable.

@@ -5,7 +5,10 @@
 
 use std::{io, sync::Arc};
 
-use quipu_core::failpoint::{Point, reach};
+use quipu_core::{
+    canary::{self, Bug},
+    failpoint::{Point, reach},
+};
 use stdx::checksum::crc32c;
 use thiserror::Error;
 
@@ -165,13 +168,26 @@ impl<S: Storage> Wal<S> {
         self.check()?;
         if self.durable < self.position {
             reach(Point::SyncBegun);
-            if let Err(source) = self.segment.file.sync() {
+            if let Err(source) = self.sync_file()
+                && !canary::is(Bug::SyncErrorIgnored)
+            {
                 return Err(self.fail("sync", source));
             }
             reach(Point::SyncDone);
             self.durable = self.position;
         }
         Ok(self.durable)
+    }
+
+    fn sync_file(&self) -> io::Result<()> {
+        if canary::is(Bug::SyncNothing) {
+            return Ok(());
+        }
+        let synced = self.segment.file.sync();
+        if synced.is_err() && canary::is(Bug::SyncRetried) {
+            return self.segment.file.sync();
+        }
+        synced
     }
 
     /// Syncs, then writes and syncs a frame that says so: from then on recovery knows that damage
@@ -228,7 +244,9 @@ impl<S: Storage> Wal<S> {
     fn fail(&mut self, operation: &'static str, source: io::Error) -> WriteError {
         let (file, source) = (self.segment.name(), Arc::new(source));
         let error = WriteError::Failed { operation, file, offset: self.offset, source };
-        self.failed = Some(error.clone());
+        if !canary::is(Bug::FailureNotLatched) {
+            self.failed = Some(error.clone());
+        }
         error
     }
 
@@ -251,7 +269,9 @@ impl<S: Storage> Wal<S> {
     }
 
     fn next_segment(&mut self) -> Result<bool, WriteError> {
-        self.sync()?;
+        if !canary::is(Bug::NextSegmentEarly) {
+            self.sync()?;
+        }
         let Some(next) = self.pool.take_ready() else { return Ok(false) };
         reach(Point::SegmentFull);
         let sealed = SegmentInfo {
@@ -295,7 +315,12 @@ impl<S: Storage> Wal<S> {
         self.buffer.resize(extent as usize, 0);
         assert!(self.offset + extent <= self.segment.length, "a frame ends within its segment");
         reach(Point::FrameBuilt);
-        if let Err(source) = self.segment.file.write_at(&self.buffer, self.offset) {
+        if canary::is(Bug::FrameTouchesDurable) {
+            self.write_block_before();
+        }
+        if let Err(source) = self.segment.file.write_at(&self.buffer, self.offset)
+            && !canary::is(Bug::WriteErrorIgnored)
+        {
             return Err(self.fail("write", source));
         }
         reach(Point::FrameWritten);
@@ -305,6 +330,16 @@ impl<S: Storage> Wal<S> {
         self.link = checksum;
         self.marked = kind == Kind::Mark;
         Ok(self.position)
+    }
+
+    /// Writes the block before the next frame once more, as it is: only a deliberate bug does.
+    #[cold]
+    fn write_block_before(&self) {
+        let block = self.segment.header.block_bytes;
+        let mut bytes = vec![0; block as usize];
+        let offset = self.offset - u64::from(block);
+        let read = self.segment.file.read_at(&mut bytes, offset);
+        let _failed = read.and_then(|_| self.segment.file.write_at(&bytes, offset)).is_err();
     }
 
     pub(crate) fn pool(&self) -> Arc<Pool<S>> {
