@@ -48,7 +48,9 @@ fn a_torn_frame_counts_whole_or_not_at_all() -> Result<(), String> {
     let disk = disk();
     let mut life = Life::start(&disk)?;
     let names: Vec<String> = (0..9).map(|n| format!("{n:0>200}")).collect();
-    names.iter().for_each(|name| _ = life.add(name, 1));
+    for name in &names {
+        life.add(name, 1);
+    }
     life.append()?;
     let index = disk.inner().unsynced() - 1;
     for seed in 0..20 {

@@ -30,7 +30,7 @@ fn a_snapshot_that_does_not_read_back_is_refused() -> Result<(), String> {
     disk.set_hook(move |call| {
         if call.operation == Operation::SyncDir {
             let names = memory.list().unwrap_or_default();
-            let snapshots = names.iter().filter(|name| name.ends_with(".items"));
+            let snapshots = names.iter().filter(|name| name.starts_with("snapshot-"));
             // Within the first item of the first block.
             snapshots.for_each(|name| _ = memory.flip_bit(name, 8 * 60));
         }

@@ -119,7 +119,9 @@ impl Life {
         let now_ms = LogClock::start(clocks, newest_ms, true).map_err(|e| text(&e))?.now_ms();
         let mut log = WalLog::new(wal);
         let mut cut = Cut::default();
-        shards.iter_mut().for_each(|s| s.begin_epoch(now_ms, WINDOW_MS, &mut cut.payload));
+        for shard in &mut shards {
+            shard.begin_epoch(now_ms, WINDOW_MS, &mut cut.payload);
+        }
         log.append(&cut).map_err(|e| text(&e))?;
         log.flush(&mut Vec::new()).map_err(|e| text(&e))?;
         let cells = Shards(shards.into_iter().map(RefCell::new).collect());
@@ -178,7 +180,9 @@ impl Life {
     pub(crate) fn flush(&mut self) -> Result<(), String> {
         let mut durable = Vec::new();
         self.log.flush(&mut durable).map_err(|e| text(&e))?;
-        durable.iter().for_each(|(shard, batch)| self.node.set_durable(*shard, *batch));
+        for (shard, batch) in durable {
+            self.node.set_durable(shard, batch);
+        }
         Ok(())
     }
 
