@@ -3,9 +3,12 @@
 //!
 //! [`driver`] is the commit step: replies are held until what they depend on is durable.
 //! [`recovery`] goes from a log to shards, and [`shards`] holds them.
+//! [`options`] is all that a seed decides; [`verdict`] is what a runner found.
 //!
 //! Never here: a real file, clock, thread or socket. What a seed does, it does again.
 
 pub mod driver;
+pub mod options;
 pub mod recovery;
 pub mod shards;
+pub mod verdict;
