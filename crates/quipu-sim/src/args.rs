@@ -4,7 +4,10 @@ use clap::{Args as Arguments, Parser, Subcommand};
 use quipu_sim::options::Options;
 use quipu_sim::verdict::Verdict;
 
+use crate::crashes::Crashes;
+use crate::flips::Flips;
 use crate::output;
+use crate::progress::Progress;
 
 /// Evidence from seeds: a node in one thread, with a disk, a clock and clients that misbehave.
 #[derive(Debug, Parser)]
@@ -20,6 +23,10 @@ pub(crate) struct Args {
 pub(crate) enum Command {
     /// Runs one seed and prints its options.
     Seed(Seed),
+    /// Every crash point of recorded traces, with what may be left of unsynced changes.
+    Crashes(Crashes),
+    /// Every single-bit flip of small stores, closed and crashed, and damaged blocks.
+    Flips(Flips),
 }
 
 /// How much to run, and from which seed on.
@@ -34,6 +41,13 @@ pub(crate) struct Bounds {
     /// The first seed.
     #[arg(long, default_value_t = 1)]
     pub(crate) first: u64,
+}
+
+impl Bounds {
+    /// Begins now.
+    pub(crate) fn start(&self) -> Progress {
+        Progress::start(self.first, self.count, self.seconds)
+    }
 }
 
 /// One seed.
@@ -51,6 +65,8 @@ impl Command {
     pub(crate) fn run(self) -> anyhow::Result<Verdict> {
         match self {
             Self::Seed(seed) => seed.run(),
+            Self::Crashes(crashes) => Ok(crashes.run()),
+            Self::Flips(flips) => Ok(flips.run()),
         }
     }
 }

@@ -7,7 +7,10 @@
 //!
 //! Never here: a real file, clock, thread or socket. What a seed does, it does again.
 
+pub mod checks;
+pub mod crash;
 pub mod driver;
+pub mod flip;
 pub mod options;
 pub mod recovery;
 pub mod shards;

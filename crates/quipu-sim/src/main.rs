@@ -2,7 +2,10 @@
 //! standard output is one JSON object.
 
 mod args;
+mod crashes;
+mod flips;
 mod output;
+mod progress;
 
 use std::process::ExitCode;
 
