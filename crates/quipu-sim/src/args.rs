@@ -2,6 +2,8 @@
 
 use clap::{Args as Arguments, Parser, Subcommand};
 use quipu_sim::options::Options;
+use quipu_sim::run::run;
+use quipu_sim::trace::Sink;
 use quipu_sim::verdict::Verdict;
 
 use crate::output;
@@ -41,6 +43,9 @@ pub(crate) struct Bounds {
 pub(crate) struct Seed {
     /// The seed.
     seed: u64,
+    /// Prints every event.
+    #[arg(long)]
+    trace: bool,
 }
 
 impl Command {
@@ -59,6 +64,18 @@ impl Seed {
     fn run(&self) -> anyhow::Result<Verdict> {
         let options = Options::draw(self.seed);
         output::say(&format!("{options:#?}"))?;
-        Ok(Verdict::new("seed"))
+        let sink: Option<Sink> = self.trace.then(|| Box::new(output::note) as Sink);
+        let ran = run(self.seed, sink);
+        for (name, count) in ran.coverage.rows() {
+            output::note(&format!("{name:>20} {count}"));
+        }
+        output::note(&format!("digest {:016x}, {} events", ran.digest, ran.events));
+        let mut verdict = Verdict::new("seed");
+        verdict.add("seeds", 1);
+        verdict.add("sim_ms", ran.sim_ms);
+        if let Some(violation) = ran.violation {
+            verdict.fail(format!("seed {}: {violation}", self.seed));
+        }
+        Ok(verdict)
     }
 }
