@@ -16,6 +16,9 @@ use crate::tally::{Sums, Tally};
 /// Most requests that wait at once. Guess: beyond it clients are slower than they would like.
 const PENDING_MAX: usize = 3000;
 
+/// How often a client tries while the token memory is full. Guess.
+const ATTEMPTS_WITHOUT_MEMORY: u32 = 5;
+
 /// How many answered requests are remembered, to be sent again.
 const RECENT_MAX: usize = 300;
 
@@ -26,7 +29,7 @@ pub struct Pending {
     pub request: Rc<Request>,
     /// How often it was sent.
     pub attempts: u32,
-    /// When it was sent first.
+    /// When it was sent first, under whatever number.
     pub sent_us: u64,
     /// The sums of the counter that it reads, as they were then.
     sums: Option<Sums>,
@@ -41,7 +44,7 @@ pub struct Pending {
 struct Resolved {
     request: Rc<Request>,
     answers: Vec<Answer>,
-    at_us: u64,
+    sent_us: u64,
 }
 
 /// All clients.
@@ -54,6 +57,7 @@ pub struct Clients {
     patience_us: u64,
     /// Whether a token is sure to be remembered for that long.
     is_exact: bool,
+    is_healed: bool,
 }
 
 /// What a client does after it has waited in vain.
@@ -95,7 +99,13 @@ impl Clients {
             prng: Prng::new(seed),
             patience_us,
             is_exact,
+            is_healed: false,
         }
+    }
+
+    /// All is well from now on: what is still refused stays refused.
+    pub fn heal(&mut self) {
+        self.is_healed = true;
     }
 
     /// How many requests wait.
@@ -150,15 +160,14 @@ impl Clients {
         if !self.is_exact {
             return None;
         }
-        while self.recent.front().is_some_and(|old| now_us - old.at_us > self.patience_us) {
-            self.recent.pop_front();
-        }
+        let patience_us = self.patience_us;
+        self.recent.retain(|old| now_us - old.sent_us <= patience_us);
         let count = self.recent.len() as u64;
         let drawn = if count > 0 { self.prng.below(count) as usize } else { return None };
         let old = self.recent.get(drawn)?;
         let request = Rc::new(Request { id, ..(*old.request).clone() });
-        let expected = Some(old.answers.clone());
-        self.insert(&request, now_us, None, expected);
+        let (expected, sent_us) = (Some(old.answers.clone()), old.sent_us);
+        self.insert(&request, sent_us, None, expected);
         Some(request)
     }
 
@@ -186,7 +195,6 @@ impl Clients {
     pub fn respond(
         &mut self,
         (id, response): (u64, &Response),
-        now_us: u64,
         tally: &mut Tally,
         coverage: &mut Coverage,
     ) -> Checked {
@@ -195,30 +203,39 @@ impl Clients {
         coverage.met(Met::Answered);
         check_read(&pending, answers, tally, coverage)?;
         pending.settle(answers, self.is_exact, tally);
-        let refused = |answer: &Answer| answer.result.err().is_some_and(is_passing);
+        // A full token memory may last as long as its window: nobody waits for that.
+        let is_hopeless = |refusal| {
+            let is_tired = self.is_healed || pending.attempts > ATTEMPTS_WITHOUT_MEMORY;
+            refusal == Refusal::TokensFull && is_tired
+        };
+        let may_change = |refusal| is_passing(refusal) && !is_hopeless(refusal);
+        let refused = |answer: &Answer| answer.result.err().is_some_and(may_change);
         if is_safe(&pending.request) && answers.iter().any(refused) {
             // The timer of this attempt sends it again.
             self.pending.insert(id, pending);
             return Ok(());
         }
         pending.check_repeat(answers, coverage)?;
-        self.remember(pending, answers, now_us);
+        self.remember(pending, answers);
         Ok(())
     }
 
     /// Remembers what was answered, where a repeat must be answered the same.
-    fn remember(&mut self, pending: Pending, answers: &[Answer], at_us: u64) {
-        let request = pending.request;
+    fn remember(&mut self, pending: Pending, answers: &[Answer]) {
+        let (request, sent_us) = (pending.request, pending.sent_us);
         let is_whole = answers.len() == request.asks.len();
         let is_durable = request.ack == Ack::Fsync && request.form != Form::Scan;
-        let is_answered = answers.iter().all(|answer| answer.result.is_ok());
+        // An atomic group that was taken back is decided again.
+        let must_be_done = request.form == Form::Atomic;
+        let is_kept = |outcome: Outcome| !must_be_done || outcome.verdict == Verdict::Done;
+        let is_answered = answers.iter().all(|answer| answer.result.is_ok_and(is_kept));
         if !(is_safe(&request) && is_whole && is_durable && is_answered) {
             return;
         }
         if self.recent.len() == RECENT_MAX {
             self.recent.pop_front();
         }
-        self.recent.push_back(Resolved { request, answers: answers.to_vec(), at_us });
+        self.recent.push_back(Resolved { request, answers: answers.to_vec(), sent_us });
     }
 }
 

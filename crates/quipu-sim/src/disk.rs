@@ -189,7 +189,9 @@ impl Disk {
     /// Whether writes to segments are watched for durable data that they touch: while a node
     /// runs, not while it recovers.
     pub fn watch(&self, watched: bool) {
-        self.state.lock().watched = watched;
+        let mut state = self.state.lock();
+        state.watched = watched;
+        state.inodes.values_mut().for_each(|inode| inode.is_used &= watched);
     }
 
     /// Leaves room for so many more bytes, or for any number.
@@ -198,8 +200,8 @@ impl Disk {
         state.capacity = free_bytes.map(|free| state.used() + free);
     }
 
-    /// What of the segments a power cut could take away now, if anything: unsynced writes, pages
-    /// that the device never took, or the name of a segment that was written to.
+    /// What a power cut could take away now of the segments that were written to while watched, if
+    /// anything: unsynced writes, or the name.
     pub fn undurable(&self) -> Option<String> {
         self.state.lock().undurable()
     }
@@ -240,13 +242,12 @@ impl State {
 
     fn undurable(&mut self) -> Option<String> {
         for (name, id) in &self.names {
-            let Some(inode) = self.inodes.get_mut(id).filter(|i| i.role == Role::Segment) else {
-                continue;
-            };
+            let written = |inode: &&mut Inode| inode.role == Role::Segment && inode.is_used;
+            let Some(inode) = self.inodes.get_mut(id).filter(written) else { continue };
             if !inode.pending.is_empty() {
                 return Some(format!("{} writes to {name} are unsynced", inode.pending.len()));
             }
-            if inode.is_used && !inode.is_named {
+            if !inode.is_named {
                 inode.is_named = self.durable_names.get(name) == Some(id);
                 if !inode.is_named {
                     return Some(format!("the name {name} is not durable"));

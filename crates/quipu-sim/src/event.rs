@@ -2,6 +2,7 @@
 
 use std::rc::Rc;
 
+use crate::disk::Keep;
 use crate::request::{Request, Response};
 
 /// One of the world's nodes.
@@ -82,10 +83,21 @@ pub enum Event {
     Start(NodeId),
     /// A node that hangs is ended by its operator.
     Shoot(NodeId, u64),
+    /// A node meets its end while a sync is under way.
+    Doom(NodeId, u64, End),
     /// Something goes wrong.
     Fault,
     /// Something that lasted is over.
     Over(NodeId, Lasting),
+}
+
+/// How a process ends that does not end by itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum End {
+    /// Killed: the page cache stays.
+    Kill,
+    /// The machine loses power.
+    PowerCut(Keep),
 }
 
 /// What lasts for a while.

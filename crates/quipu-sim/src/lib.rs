@@ -13,6 +13,7 @@
 //!
 //! Never here: a real file, clock, thread or socket. What a seed does, it does again.
 
+pub mod campaign;
 pub mod checks;
 pub mod clients;
 pub mod clock;

@@ -5,7 +5,7 @@ use stdx::prng::Prng;
 
 use crate::clock::MachineClock;
 use crate::disk::{Disk, Facts};
-use crate::event::Route;
+use crate::event::{End, Route};
 use crate::options::Options;
 use crate::process::{Process, Settings};
 use crate::request::Names;
@@ -40,6 +40,8 @@ pub struct Machine {
     pub slowness: u64,
     /// Whether the next sync never returns.
     pub is_stuck: bool,
+    /// How the node ends during its next sync.
+    pub doom: Option<End>,
     /// Tokens that the present life began with.
     pub recovered_tokens: u64,
     /// Its surprises.
@@ -73,6 +75,7 @@ impl Machine {
             read_us: 0,
             slowness: 1,
             is_stuck: false,
+            doom: None,
             recovered_tokens: 0,
             prng: Prng::new(seed ^ 0x5EED),
         }

@@ -172,7 +172,7 @@ fn layout(prng: &mut Prng) -> Layout {
         segment_bytes: frames * (frame_bytes_max + 8192) + 16384,
         frame_bytes_max: frame_bytes_max as u32,
         prepared: 1 + prng.below(2) as usize,
-        fold_bytes_min: scaled(prng, 600 << 10, 8 << 20),
+        fold_bytes_min: scaled(prng, 600 << 10, 4 << 20),
         fold_memory_bytes: scaled(prng, 4 << 10, 4 << 20) as usize,
         shards: 1 << prng.below(4),
         streams_max: 4 + prng.below(8) as usize,
@@ -181,9 +181,10 @@ fn layout(prng: &mut Prng) -> Layout {
 }
 
 fn node(prng: &mut Prng) -> NodeOptions {
+    let least = if prng.chance(1, 5) { 500 } else { 20_000 };
     NodeOptions {
         window_ms: scaled(prng, 20_000, 3_600_000),
-        tokens_max: scaled(prng, 200, 200_000),
+        tokens_max: scaled(prng, least, 500_000),
         held_max: scaled(prng, 50, 5_000) as usize,
         flush_us: scaled(prng, 20_000, 1_000_000),
     }

@@ -57,8 +57,6 @@ pub struct World {
     in_flight: BTreeMap<u64, Vec<u64>>,
     is_network_bad: bool,
     is_healed: bool,
-    /// Whether tokens are sure to be remembered for as long as clients rely on them.
-    is_exact: bool,
 }
 
 /// Names that sort as their numbers do, as long as the options say.
@@ -87,7 +85,7 @@ impl World {
         let mut root = Prng::new(options.seed ^ 0xA11_0CA7E);
         let mut split = || root.next_u64();
         let names = names(&options);
-        // Two jumps in opposite directions lie between two readings at most.
+        // Clients may rely on tokens where no jump of the clock makes them expire early. Two jumps in opposite directions lie between two readings at most.
         let is_exact = 8 * options.faults.jump_ms < options.node.window_ms;
         let patience_us = options.node.window_ms * 1000 / 3;
         let machine = Machine::new(&options, &names, split());
@@ -108,7 +106,6 @@ impl World {
             in_flight: BTreeMap::new(),
             is_network_bad: false,
             is_healed: false,
-            is_exact,
             names,
             options,
         }
@@ -184,6 +181,7 @@ impl World {
             Event::Tick(node, life) => self.tick(node, life)?,
             Event::Start(node) => self.start(node)?,
             Event::Shoot(node, life) => self.shoot(node, life),
+            Event::Doom(node, life, end) => self.doom(node, life, end),
             Event::Fault => self.fault()?,
             Event::Over(node, what) => self.over(node, what),
         }

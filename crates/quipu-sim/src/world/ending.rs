@@ -6,8 +6,8 @@ use quipu_log::audit::audit;
 use crate::checks::{Check, Checked, Violation, ensure};
 use crate::coverage::Met;
 use crate::disk::Keep;
+use crate::event::End;
 
-use crate::world::life::End;
 use crate::world::{NODE, World};
 
 /// How long everything may take to come to an end once all is well, in microseconds. Guess: many

@@ -8,7 +8,7 @@ use quipu_log::log::Cut;
 use crate::checks::{Check, Checked, Violation, ensure};
 use crate::coverage::Met;
 use crate::disk::Keep;
-use crate::event::{Event, NodeId};
+use crate::event::{End, Event, NodeId};
 use crate::process::{Parts, Process};
 use crate::request::{Ask, Response, Ticket};
 use crate::shadow::{Asked, compare};
@@ -29,15 +29,6 @@ const TOKENS_PROBED: usize = 400;
 
 /// One in so many folds is cancelled half way. Guess.
 const FOLDS_PER_CANCEL: u64 = 12;
-
-/// How a process ends that does not end by itself.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum End {
-    /// Killed: the page cache stays.
-    Kill,
-    /// The machine loses power.
-    PowerCut(Keep),
-}
 
 impl World {
     /// A node starts, if nothing stands in its way.
@@ -213,6 +204,11 @@ impl World {
         let (least, jitter) = (self.options.disk.sync_us, self.options.disk.sync_jitter_us);
         let machine = self.machine(node);
         let taken = (least + machine.prng.below(jitter + 1)) * machine.slowness;
+        if let Some(end) = machine.doom.take() {
+            let at = machine.prng.below(taken);
+            self.schedule.after(at, Event::Doom(node, life, end));
+            return;
+        }
         if std::mem::take(&mut machine.is_stuck) {
             let patience = 2_000_000 + machine.prng.below(20_000_000);
             self.coverage.met(Met::StuckSyncs);
@@ -301,9 +297,16 @@ impl World {
         machine.process = None;
         machine.disk.power_cut(keep);
         machine.clock.boot(now_us);
-        machine.is_stuck = false;
+        (machine.is_stuck, machine.doom) = (false, None);
         self.coverage.met(Met::PowerCuts);
         self.note("power", [keep as u64, 0, 0]);
+    }
+
+    /// A node meets its end while a sync is under way.
+    pub(super) fn doom(&mut self, node: NodeId, life: u64, end: End) {
+        if self.machine(node).runs(life) {
+            self.end(node, end);
+        }
     }
 
     /// An operator ends a node that hangs.

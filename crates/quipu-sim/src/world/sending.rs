@@ -128,12 +128,11 @@ impl World {
 
     /// An answer arrives.
     pub(super) fn respond(&mut self, route: Route, response: &Response) -> Checked {
-        let now_us = self.schedule.now_us();
         self.note("respond", [route.request, digest(response), 0]);
         match route.source {
             Source::Client => {
                 let answer = (route.request, response);
-                self.clients.respond(answer, now_us, &mut self.tally, &mut self.coverage)
+                self.clients.respond(answer, &mut self.tally, &mut self.coverage)
             }
             Source::Sender { stream, connection } => {
                 self.respond_to_sender((stream, connection), route.request, response)?;

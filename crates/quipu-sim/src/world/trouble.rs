@@ -3,13 +3,15 @@
 use crate::checks::Checked;
 use crate::coverage::Met;
 use crate::disk::{Call, Keep, Role};
-use crate::event::{Event, Lasting, NodeId};
-use crate::world::life::End;
+use crate::event::{End, Event, Lasting, NodeId};
 use crate::world::{NODE, World};
 
 /// Longest time without room, with a slow disk and so on, in microseconds. Guess: long enough for
 /// clients to notice, short against a run.
 const LASTING_US: u64 = 5_000_000;
+
+/// A disk stays full longer: what is prepared must be used up before anybody notices.
+const FULL_DISK_FACTOR: u64 = 8;
 
 /// Calls after which an armed fault strikes, at most.
 const SKIPPED_MAX: u64 = 60;
@@ -33,7 +35,7 @@ impl World {
         let runs = self.machine(NODE).process.is_some();
         match drawn {
             0..=3 if runs => self.lose_power(),
-            4..=5 if runs => self.end(NODE, End::Kill),
+            4..=5 if runs => self.meet(End::Kill),
             6..=8 => self.break_disk(),
             9..=10 => {
                 let calls = self.chaos.below(SKIPPED_MAX);
@@ -57,10 +59,19 @@ impl World {
             1 => Keep::Everything,
             _ => Keep::Some,
         };
-        self.end(NODE, End::PowerCut(keep));
+        self.meet(End::PowerCut(keep));
         // A clock that has lost its power may be anywhere near.
         if self.chaos.below(4) == 0 {
             self.bend_clock();
+        }
+    }
+
+    /// The node ends now or, more often, in the middle of its next sync.
+    fn meet(&mut self, end: End) {
+        if self.chaos.below(4) == 0 {
+            self.end(NODE, end);
+        } else {
+            self.machine(NODE).doom = Some(end);
         }
     }
 
@@ -80,7 +91,8 @@ impl World {
 
     /// Lets something last for a while.
     fn last(&mut self, what: Lasting) {
-        let time = 1_000 + self.chaos.below(LASTING_US);
+        let longer = if what == Lasting::FullDisk { FULL_DISK_FACTOR } else { 1 };
+        let time = 1_000 + self.chaos.below(LASTING_US * longer);
         self.schedule.after(time, Event::Over(NODE, what));
     }
 
@@ -155,11 +167,12 @@ impl World {
     pub(super) fn end_troubles(&mut self) {
         self.is_healed = true;
         self.is_network_bad = false;
+        self.clients.heal();
         let machine = self.machine(NODE);
         machine.disk.disarm();
         machine.disk.set_free(None);
         machine.slowness = 1;
-        machine.is_stuck = false;
+        (machine.is_stuck, machine.doom) = (false, None);
         machine.clock.heal();
         if let Some(process) = &mut machine.process {
             process.set_memory_full(false);
