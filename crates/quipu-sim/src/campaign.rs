@@ -87,7 +87,6 @@ fn add(verdict: &mut Verdict, ran: &Ran) {
         ("folds", of(Met::Folds)),
         ("reads_checked", of(Met::ReadsChecked)),
         ("totals_exact", of(Met::TotalsExact)),
-        ("histories_linearized", of(Met::Histories)),
     ];
     figures.into_iter().for_each(|(name, count)| verdict.add(name, count));
     if let Some(violation) = &ran.violation {

@@ -160,12 +160,10 @@ pub enum Met {
     FoldsCompared,
     /// Audits of the log at the end.
     Audits,
-    /// Histories found linearizable.
-    Histories,
 }
 
 /// All that can happen, by name.
-pub const ALL: [(Met, &str); 79] = [
+pub const ALL: [(Met, &str); 78] = [
     (Met::Ops, "ops"),
     (Met::Deliveries, "deliveries"),
     (Met::Answered, "answered"),
@@ -244,7 +242,6 @@ pub const ALL: [(Met, &str); 79] = [
     (Met::StatesCompared, "states_compared"),
     (Met::FoldsCompared, "folds_compared"),
     (Met::Audits, "audits"),
-    (Met::Histories, "histories"),
 ];
 
 /// How often each of it did.

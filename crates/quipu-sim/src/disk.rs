@@ -86,6 +86,8 @@ struct State {
     renames: Vec<Rename>,
     next_inode: u64,
     capacity: Option<u64>,
+    /// Whether others take what becomes free.
+    is_crowded: bool,
     armed: Vec<(Call, u64)>,
     /// The power fails after so many more changing calls.
     fuse: Option<u64>,
@@ -149,6 +151,7 @@ impl Disk {
             renames: Vec::new(),
             next_inode: 0,
             capacity: None,
+            is_crowded: false,
             armed: Vec::new(),
             fuse: None,
             dead: false,
@@ -194,10 +197,12 @@ impl Disk {
         state.inodes.values_mut().for_each(|inode| inode.is_used &= watched);
     }
 
-    /// Leaves room for so many more bytes, or for any number.
+    /// Leaves room for so many more bytes, or for any number. For none at all: others take
+    /// whatever becomes free.
     pub fn set_free(&self, free_bytes: Option<u64>) {
         let mut state = self.state.lock();
         state.capacity = free_bytes.map(|free| state.used() + free);
+        state.is_crowded = free_bytes == Some(0);
     }
 
     /// What a power cut could take away now of the segments that were written to while watched, if

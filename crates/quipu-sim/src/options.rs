@@ -175,7 +175,7 @@ fn layout(prng: &mut Prng) -> Layout {
         fold_bytes_min: scaled(prng, 600 << 10, 4 << 20),
         fold_memory_bytes: scaled(prng, 4 << 10, 4 << 20) as usize,
         shards: 1 << prng.below(4),
-        streams_max: 4 + prng.below(8) as usize,
+        streams_max: 3 + prng.below(8) as usize,
         store_id: prng.next_u64(),
     }
 }
@@ -198,7 +198,7 @@ fn workload(prng: &mut Prng) -> WorkloadOptions {
     WorkloadOptions {
         sum_counters: scaled(prng, 1, 1000) as u32,
         free_counters: scaled(prng, 4, 1000) as u32,
-        streams: 1 + prng.below(6) as u32,
+        streams: 1 + prng.below(9) as u32,
         name_bytes: 8 + prng.below(longer) as usize,
         burst: scaled(prng, 1, 64),
         skew: prng.below(4) as u32,

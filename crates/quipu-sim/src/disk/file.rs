@@ -84,7 +84,8 @@ impl State {
     fn has_room(&mut self, id: u64, length: u64) -> bool {
         let Some(capacity) = self.capacity else { return true };
         let now = self.inodes.get(&id).map_or(0, |inode| inode.cached.len() as u64);
-        length <= now || self.used() + (length - now) <= capacity
+        let fits = !self.is_crowded && self.used() + (length - now.min(length)) <= capacity;
+        length <= now || fits
     }
 
     fn refuse_room(&mut self) -> io::Error {

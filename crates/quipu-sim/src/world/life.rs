@@ -24,6 +24,9 @@ const PREPARE_PAUSE_US: u64 = 1_000_000;
 /// Expired counters deleted in one step. Spec of the server.
 const REAP_STEPS: usize = 64;
 
+/// How long a supervisor waits after a start that failed, in microseconds. Guess.
+const START_PAUSE_US: u64 = 300_000;
+
 /// Tokens that are asked for again after a start. Guess: enough to find one that is missing.
 const TOKENS_PROBED: usize = 400;
 
@@ -64,7 +67,7 @@ impl World {
             self.coverage.met(Met::FusePower);
             self.cut_power(node, Keep::Some);
         }
-        let delay = self.down_us();
+        let delay = START_PAUSE_US + self.down_us();
         self.schedule.after(delay, Event::Start(node));
     }
 

@@ -97,7 +97,7 @@ impl World {
     }
 
     fn fill_disk(&mut self) {
-        let free = self.chaos.below(600 << 10);
+        let free = self.chaos.below(2) * self.chaos.below(600 << 10);
         self.machine(NODE).disk.set_free(Some(free));
         self.coverage.met(Met::FullDisks);
         self.last(Lasting::FullDisk);
