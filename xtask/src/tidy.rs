@@ -6,6 +6,7 @@ mod architecture;
 mod crates;
 mod files;
 mod functions;
+mod links;
 mod purity;
 mod scan;
 
@@ -58,6 +59,7 @@ fn findings() -> Result<Vec<Finding>> {
     let mut findings = crates::check()?;
     findings.extend(files::check(&files));
     findings.extend(functions::check(&sources));
+    findings.extend(links::check(&files));
     findings.extend(purity::check(&sources));
     findings.extend(architecture::check(&files));
     Ok(findings)

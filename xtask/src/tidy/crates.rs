@@ -61,6 +61,7 @@ const NETWORK: &[&str] = &["axum", "http", "http-body-util", "hyper", "hyper-uti
 pub(crate) const RULES: &[Rule] = &[
     Rule { name: "stdx", is_pure: true, ours: &[], forbidden: SERDE },
     Rule { name: "quipu-core", is_pure: true, ours: &["stdx"], forbidden: SERDE },
+    Rule { name: "quipu-model", is_pure: true, ours: &["stdx", "quipu-core"], forbidden: SERDE },
     Rule { name: "quipu-metrics", is_pure: true, ours: &["stdx"], forbidden: SERDE },
     Rule { name: "quipu-wire", is_pure: true, ours: &["stdx", "quipu-core"], forbidden: &[] },
     Rule { name: "quipu-log", is_pure: false, ours: &["stdx", "quipu-core"], forbidden: NETWORK },

@@ -8,92 +8,126 @@ use quipu_core::outcome::{Outcome, Position, Refusal, Repeat, Reply, Verdict};
 use crate::rules::{Change, Live, rule};
 
 /// For how long the stores of these tests remember a token, in milliseconds.
-pub(crate) const WINDOW_MS: u64 = 60_000;
+pub const WINDOW_MS: u64 = 60_000;
 
 const FUTURE_MS: u64 = 5 * 60 * 1000;
 
 /// One counter: there or gone, and the newest batch of this life that touched it.
 #[derive(Debug, Clone, Copy, Default)]
-pub(crate) struct Entry {
-    pub(crate) live: Option<Live>,
-    pub(crate) touched: u64,
+pub struct Entry {
+    /// What it is, unless it is gone.
+    pub live: Option<Live>,
+    /// The newest batch of this life that touched it; 0 for none.
+    pub touched: u64,
 }
 
 /// One remembered token.
 #[derive(Debug, Clone)]
-pub(crate) struct Memory {
-    pub(crate) shard: u16,
-    pub(crate) action: Action,
-    pub(crate) outcome: Outcome,
-    pub(crate) epoch: u64,
-    pub(crate) batch: u64,
-    pub(crate) until: u64,
+pub struct Memory {
+    /// Its shard.
+    pub shard: u16,
+    /// What was asked.
+    pub action: Action,
+    /// What was answered.
+    pub outcome: Outcome,
+    /// The epoch of its decision.
+    pub epoch: u64,
+    /// The batch of its decision.
+    pub batch: u64,
+    /// Until when it is remembered, in milliseconds of log time.
+    pub until: u64,
 }
 
 /// One stream on one shard.
 #[derive(Debug, Clone, Copy, Default)]
-pub(crate) struct Progress {
-    pub(crate) mark: u64,
-    pub(crate) checkpoint: Option<u64>,
-    pub(crate) held: Option<u64>,
-    pub(crate) touched: u64,
+pub struct Progress {
+    /// The newest sequence that counted.
+    pub mark: u64,
+    /// What its sender stored.
+    pub checkpoint: Option<u64>,
+    /// The refused sequence that must come next.
+    pub held: Option<u64>,
+    /// The newest batch of this life that touched it; 0 for none.
+    pub touched: u64,
 }
 
 /// One shard's place in its log.
 #[derive(Debug, Clone, Copy, Default)]
-pub(crate) struct Tail {
-    pub(crate) epoch: u64,
-    pub(crate) sealed: u64,
-    pub(crate) recovered: u64,
-    pub(crate) durable: u64,
-    pub(crate) open: bool,
-    pub(crate) time: u64,
+pub struct Tail {
+    /// The present life.
+    pub epoch: u64,
+    /// Batches that are closed.
+    pub sealed: u64,
+    /// Batches that this life began with.
+    pub recovered: u64,
+    /// Batches that are durable.
+    pub durable: u64,
+    /// Whether there is an open batch.
+    pub open: bool,
+    /// Newest log time, in milliseconds.
+    pub time: u64,
 }
 
 /// What a node can hold and is told.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Limits {
-    pub(crate) tokens: usize,
-    pub(crate) streams: usize,
-    pub(crate) no_room: Option<Refusal>,
-    pub(crate) memory_full: bool,
+pub struct Limits {
+    /// Most tokens.
+    pub tokens: usize,
+    /// Most streams of one shard.
+    pub streams: usize,
+    /// Why nothing can be written, if so.
+    pub no_room: Option<Refusal>,
+    /// Whether new counters are refused.
+    pub memory_full: bool,
 }
 
 /// The operation, and where and when it arrives.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Asked<'a> {
-    pub(crate) shard: u16,
-    pub(crate) now: u64,
-    pub(crate) op: Op<'a>,
+pub struct Asked<'a> {
+    /// Its shard.
+    pub shard: u16,
+    /// When, in milliseconds.
+    pub now: u64,
+    /// What.
+    pub op: Op<'a>,
     /// What the node answered: it decides where both answers are right.
-    pub(crate) seen: &'a Reply,
+    pub seen: &'a Reply,
 }
 
 /// Counter, canonical token, item.
-pub(crate) type Scope = (String, Vec<u8>, u32);
+pub type Scope = (String, Vec<u8>, u32);
 
 /// What must be answered.
 #[derive(Debug, Clone, PartialEq)]
-pub(crate) struct Expected {
-    pub(crate) result: Result<Outcome, Refusal>,
-    pub(crate) touched: u64,
-    pub(crate) position: Position,
+pub struct Expected {
+    /// The answer.
+    pub result: Result<Outcome, Refusal>,
+    /// The newest batch of this life that touched it; 0 for none.
+    pub touched: u64,
+    /// The position that the answer names.
+    pub position: Position,
 }
 
 type Judged<T> = Result<T, (Refusal, u64)>;
 
 /// The whole node.
 #[derive(Debug, Clone)]
-pub(crate) struct Model {
-    pub(crate) counters: BTreeMap<String, Entry>,
-    pub(crate) tokens: BTreeMap<Scope, Memory>,
-    pub(crate) streams: BTreeMap<(u16, Vec<u8>), Progress>,
-    pub(crate) tails: Vec<Tail>,
-    pub(crate) limits: Limits,
+pub struct Model {
+    /// Counters by name.
+    pub counters: BTreeMap<String, Entry>,
+    /// Tokens by scope.
+    pub tokens: BTreeMap<Scope, Memory>,
+    /// Streams by shard and name.
+    pub streams: BTreeMap<(u16, Vec<u8>), Progress>,
+    /// Each shard in its log.
+    pub tails: Vec<Tail>,
+    /// What it can hold.
+    pub limits: Limits,
 }
 
 impl Tail {
-    pub(crate) fn newest(&self) -> u64 {
+    /// The number of its open batch, or of the last closed one.
+    pub fn newest(&self) -> u64 {
         self.sealed + u64::from(self.open)
     }
 
@@ -107,7 +141,8 @@ fn nothing<T>(refusal: Refusal) -> Judged<T> {
 }
 
 impl Model {
-    pub(crate) fn new(shards: u16, limits: Limits) -> Self {
+    /// A new node.
+    pub fn new(shards: u16, limits: Limits) -> Self {
         Self {
             counters: BTreeMap::new(),
             tokens: BTreeMap::new(),
@@ -117,7 +152,8 @@ impl Model {
         }
     }
 
-    pub(crate) fn tail(&mut self, shard: u16) -> &mut Tail {
+    /// One shard in its log.
+    pub fn tail(&mut self, shard: u16) -> &mut Tail {
         &mut self.tails[usize::from(shard)]
     }
 
@@ -129,7 +165,8 @@ impl Model {
         tail.newest()
     }
 
-    pub(crate) fn step(&mut self, asked: &Asked<'_>) -> Expected {
+    /// Decides an operation.
+    pub fn step(&mut self, asked: &Asked<'_>) -> Expected {
         let judged = match asked.op.token {
             Token::None => self.plain(asked).map(|(outcome, touched)| (outcome, touched, None)),
             Token::Key { key, item } => self.keyed(asked, key, item),
@@ -285,7 +322,10 @@ impl Model {
     }
 
     /// Stores a checkpoint; returns the batch that holds it.
-    pub(crate) fn checkpoint(
+    ///
+    /// # Errors
+    /// Why it cannot be stored.
+    pub fn checkpoint(
         &mut self,
         (shard, now): (u16, u64),
         name: &[u8],
@@ -303,7 +343,7 @@ impl Model {
 
     /// Deletes what has expired, as far as there is room to say so; names the shard's counters
     /// that can be seen.
-    pub(crate) fn reap(&mut self, shard: u16, now: u64, mine: impl Fn(&str) -> bool) {
+    pub fn reap(&mut self, shard: u16, now: u64, mine: impl Fn(&str) -> bool) {
         let time = self.tail(shard).decision_time(now);
         if self.limits.no_room.is_some() {
             return;
@@ -318,7 +358,7 @@ impl Model {
     }
 
     /// Closes the open batches; says which.
-    pub(crate) fn cut(&mut self) -> Vec<(u16, u64)> {
+    pub fn cut(&mut self) -> Vec<(u16, u64)> {
         let mut sealed = Vec::new();
         for (id, tail) in self.tails.iter_mut().enumerate().filter(|(_, tail)| tail.open) {
             tail.sealed += 1;
@@ -329,7 +369,7 @@ impl Model {
     }
 
     /// A new life on what is in the log: nothing is held, nothing is newly touched.
-    pub(crate) fn begin_life(&mut self, now: u64) {
+    pub fn begin_life(&mut self, now: u64) {
         self.counters.retain(|_, entry| entry.live.is_some());
         self.counters.values_mut().for_each(|entry| entry.touched = 0);
         self.streams.retain(|_, stream| stream.mark > 0 || stream.checkpoint.is_some());
@@ -343,7 +383,7 @@ impl Model {
     }
 
     /// Takes back what an aborted group did: back to `before`, but time does not step back.
-    pub(crate) fn abort(&mut self, before: Self) {
+    pub fn abort(&mut self, before: Self) {
         let after = std::mem::replace(self, before);
         for (tail, after) in self.tails.iter_mut().zip(&after.tails) {
             tail.time = after.time;
@@ -351,7 +391,7 @@ impl Model {
     }
 
     /// Holds a stream at an operation that did not count, if there is memory for the stream.
-    pub(crate) fn hold(&mut self, shard: u16, name: &[u8], sequence: u64) {
+    pub fn hold(&mut self, shard: u16, name: &[u8], sequence: u64) {
         let is_new = !self.streams.contains_key(&(shard, name.to_vec()));
         let fits = self.check_streams_full(shard, is_new).is_ok();
         if !fits || self.check_stream(shard, name, sequence).is_err() {
@@ -370,7 +410,7 @@ fn canonical(key: &[u8]) -> Vec<u8> {
 }
 
 /// The time of a UUIDv7 in its canonical text form.
-pub(crate) fn uuid_ms(key: &[u8]) -> Option<u64> {
+pub fn uuid_ms(key: &[u8]) -> Option<u64> {
     let text = std::str::from_utf8(key).ok()?;
     let parts: Vec<&str> = text.split('-').collect();
     let lengths: Vec<usize> = parts.iter().map(|part| part.len()).collect();
@@ -394,6 +434,6 @@ fn remembered_until(key: &[u8], time: u64) -> Judged<u64> {
 }
 
 /// Whether a reply allows an atomic group to go on after one that began with `first`.
-pub(crate) fn goes_on(first: &Outcome, outcome: &Outcome) -> bool {
+pub fn goes_on(first: &Outcome, outcome: &Outcome) -> bool {
     outcome.verdict == Verdict::Done && outcome.repeat == first.repeat
 }

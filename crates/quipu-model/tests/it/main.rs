@@ -1,6 +1,6 @@
 //! The counter against a simple model of it: random commands, cuts, crashes, folds.
 //!
-//! [`model`] says what must happen, in other words than the code under test; [`world`] runs both
+//! `quipu_model::model` says what must happen, in other words than the code under test; [`world`] runs both
 //! side by side and compares every answer; the other files hold the claims.
 
 mod agreement;
@@ -9,8 +9,6 @@ mod claims;
 mod crash;
 mod fold;
 mod group;
-mod model;
-mod record_fixture;
-mod rules;
+
 mod script;
 mod world;

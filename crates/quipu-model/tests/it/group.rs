@@ -3,9 +3,9 @@
 use quipu_core::node::Abort;
 use quipu_core::outcome::{Refusal, Reply};
 
-use crate::model::{Asked, Expected, goes_on};
 use crate::script::Sent;
 use crate::world::World;
+use quipu_model::model::{Asked, Expected, goes_on};
 
 impl World {
     /// Decides a group as one on both sides and compares.

@@ -14,8 +14,8 @@ use quipu_core::snapshot::{
 use stdx::prng::Prng;
 
 use crate::cells::LocalShards;
-use crate::model::{Limits, Model, Scope};
 use crate::world::{SEED, World, empty, nature};
+use quipu_model::model::{Limits, Model, Scope};
 
 /// Empty shards.
 pub(crate) fn fresh(count: u16, limits: &Limits) -> LocalShards {

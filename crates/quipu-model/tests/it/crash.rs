@@ -10,8 +10,8 @@ use stdx::prng::Prng;
 
 use crate::cells::LocalShards;
 use crate::fold;
-use crate::model::WINDOW_MS;
 use crate::world::{SEED, limits};
+use quipu_model::model::WINDOW_MS;
 
 const SHARDS: u16 = 4;
 

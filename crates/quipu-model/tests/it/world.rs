@@ -8,8 +8,8 @@ use stdx::prng::Prng;
 
 use crate::cells::LocalShards;
 use crate::fold;
-use crate::model::{Asked, Expected, Limits, Model, WINDOW_MS};
 use crate::script::{self, Label, Sent};
+use quipu_model::model::{Asked, Expected, Limits, Model, WINDOW_MS};
 
 /// The seed of names' hashes.
 pub(crate) const SEED: u64 = 7;

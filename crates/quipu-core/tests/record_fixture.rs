@@ -11,7 +11,7 @@ use quipu_core::snapshot::{ItemKey, ItemValue, ShardMeta, put_item, read_item};
 use quipu_core::token::TokenRecord;
 
 /// The page that shows the bytes to people.
-const PAGE: &str = include_str!("../../../../docs/formats.md");
+const PAGE: &str = include_str!("../../../docs/formats.md");
 
 /// The seed of the example store.
 const SEED: u64 = 7;

@@ -4,11 +4,11 @@ use quipu_core::op::{Action, Add, Expire, ExpireWhen, Presence, Set, Ttl};
 use quipu_core::outcome::Verdict;
 
 /// A counter that is there: its value and when it expires.
-pub(crate) type Live = (i128, Option<u64>);
+pub type Live = (i128, Option<u64>);
 
 /// What an operation does.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub(crate) enum Change {
+pub enum Change {
     /// Nothing.
     Nothing,
     /// The counter is now so.
@@ -18,12 +18,12 @@ pub(crate) enum Change {
 }
 
 /// How an operation ends, what was added, and what changes.
-pub(crate) type Ruling = (Verdict, i128, Change);
+pub type Ruling = (Verdict, i128, Change);
 
 const NOTHING: Change = Change::Nothing;
 
 /// Rules on one operation at time `now`; `found` is not expired.
-pub(crate) fn rule(found: Option<Live>, action: &Action, now: u64) -> Ruling {
+pub fn rule(found: Option<Live>, action: &Action, now: u64) -> Ruling {
     match (action, found) {
         (Action::Get, _) => (Verdict::Done, 0, NOTHING),
         (Action::Add(add), _) => rule_add(found, add, now),
