@@ -15,6 +15,10 @@
 
 use std::{collections::VecDeque, error::Error, io};
 
+use quipu_core::{
+    canary::{self, Bug},
+    failpoint::{Point, reach},
+};
 use thiserror::Error;
 
 use crate::{
@@ -229,8 +233,10 @@ where
     check_sizes(storage, &mut options)?;
     let (chain, walk, beyond) = read(storage, options.identity, start, visit)?;
     let report = walk.report(&chain, &beyond);
+    reach(Point::RecoverRead);
     for name in &chain.unfinished {
         storage.remove(name).map_err(storage_failed("remove", name))?;
+        reach(Point::RecoverSwept);
     }
     let wal = publish::publish(storage, chain, &walk, &beyond, &mut options)?;
     let preparer = Preparer::new(wal.pool(), options.random);
@@ -406,7 +412,8 @@ impl Walk {
             Found::Version(found) => return Err(unknown_version(segment, found)),
             Found::Torn | Found::Nothing => return Ok(false),
         };
-        let linked = self.link.is_none_or(|link| link == header.link);
+        let linked =
+            self.link.is_none_or(|link| link == header.link) || canary::is(Bug::LinkUnchecked);
         if header.position != self.expected || !linked {
             return Ok(false);
         }
@@ -474,6 +481,9 @@ impl Walk {
         if let Some((index, proof_offset)) = beyond.proof
             && beyond.durable >= self.expected
         {
+            if canary::is(Bug::DamageCutOff) {
+                return Ok(());
+            }
             return Err(RecoverError::Damaged {
                 file,
                 offset,
@@ -486,7 +496,8 @@ impl Walk {
             let (last, snapshot) = (self.expected - 1, start - 1);
             return Err(RecoverError::EndsEarly { file, offset, last, snapshot });
         }
-        self.proven(beyond.durable);
+        let believed = canary::is(Bug::TailNotRewritten);
+        self.proven(if believed { self.expected - 1 } else { beyond.durable });
         Ok(())
     }
 
