@@ -9,7 +9,7 @@ use std::process::{Command, Output};
 use tempfile::TempDir;
 
 use crate::node::{self};
-use crate::node::{Node, Start};
+use crate::node::Node;
 use crate::tool;
 
 /// The version of redis-py that the test installs.
