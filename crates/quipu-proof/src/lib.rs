@@ -1,17 +1,21 @@
 //! Real nodes on real disks: started, driven, killed, cut off from power, and held to what they
 //! acknowledged.
 //!
-//! [`node`] is a process; [`books`] are clients that know what must be there after it died.
+//! [`node`] is a process; [`books`] are clients that know what must be there after it died; [`kills`]
+//! drives both. [`disk`] is a disk whose power can be cut. A [`trial`] is many lives on one
+//! directory, a [`campaign`] many trials.
 //!
 //! Never here: the code of a node. A node is what answers on a socket.
 
 pub mod books;
+pub mod campaign;
 pub mod chance;
 pub mod disk;
 pub mod http;
 pub mod kills;
 pub mod node;
 pub mod resp;
+pub mod trial;
 
 use std::fmt;
 

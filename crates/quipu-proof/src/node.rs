@@ -41,6 +41,7 @@ pub fn poll<T>(patience: Duration, mut probe: impl FnMut() -> Option<T>) -> Opti
 pub struct Start {
     program: PathBuf,
     data: PathBuf,
+    stderr: Option<PathBuf>,
     flags: Vec<OsString>,
     environment: Vec<(String, OsString)>,
 }
@@ -51,6 +52,7 @@ impl Start {
         Self {
             program: program.to_path_buf(),
             data: data.to_path_buf(),
+            stderr: None,
             flags: Vec::new(),
             environment: Vec::new(),
         }
@@ -61,6 +63,13 @@ impl Start {
     pub fn flag(mut self, name: &str, value: impl Into<OsString>) -> Self {
         self.flags.push(format!("--{name}").into());
         self.flags.push(value.into());
+        self
+    }
+
+    /// Writes what the program says on stderr to this file, and not beside its data.
+    #[must_use]
+    pub fn stderr_to(mut self, path: &Path) -> Self {
+        self.stderr = Some(path.to_path_buf());
         self
     }
 
@@ -101,7 +110,8 @@ impl Start {
     /// # Errors
     /// It ends or stays silent instead; the text holds what it printed.
     pub fn try_run(&self) -> Result<Node, String> {
-        let stderr = self.data.with_extension("stderr");
+        let beside = || self.data.with_extension("stderr");
+        let stderr = self.stderr.clone().unwrap_or_else(beside);
         let command = self.command(&stderr).spawn();
         let mut child = command.map_err(|error| format!("{}: {error}", self.program.display()))?;
         let lines = lines_of(child.stdout.take().expect("stdout is a pipe"));

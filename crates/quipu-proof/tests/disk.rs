@@ -1,7 +1,7 @@
 //! The disk as programs see it: mounted, written to by ordinary calls, cut off from power.
 
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, Write as _};
+use std::io;
 use std::os::unix::fs::FileExt as _;
 use std::path::Path;
 
@@ -13,7 +13,7 @@ fn disk(folder: &TempDir) -> Option<LossyDisk> {
     match LossyDisk::mount(folder.path(), Names::WhenSynced) {
         Ok(disk) => Some(disk),
         Err(error @ DiskError::Mount { .. }) => {
-            writeln!(io::stderr(), "skipped: {error}").unwrap();
+            eprintln!("skipped: {error}");
             None
         }
         Err(error) => panic!("{error}"),
@@ -21,7 +21,7 @@ fn disk(folder: &TempDir) -> Option<LossyDisk> {
 }
 
 fn sync_folder(path: &Path) {
-    File::open(path).unwrap().sync_all().unwrap();
+    File::open(path).and_then(|folder| folder.sync_all()).expect("the directory is synced");
 }
 
 #[test]
