@@ -22,8 +22,8 @@ mod strace;
 mod under;
 
 use std::env;
-
-use quipu_proof::kills;
+use std::ffi::OsString;
+use std::path::Path;
 
 use crate::node::{self, Start};
 use crate::skip;
@@ -40,7 +40,23 @@ fn count(figure: &str, times: u64) {
     skip::append("QUIPU_FIGURES", &line);
 }
 
+/// Settings by the environment, where a later word wins over an earlier one; flags are given once.
+trait Knobs {
+    /// Sets the knob `name`.
+    fn knob(self, name: &str, value: impl Into<OsString>) -> Self;
+}
+
+impl Knobs for Start {
+    fn knob(self, name: &str, value: impl Into<OsString>) -> Self {
+        let variable = format!("QUIPU_{}", name.to_uppercase().replace('.', "_"));
+        self.variable(&variable, value)
+    }
+}
+
 /// A node whose log is folded every few frames, so that a short run meets everything.
-fn busy_log(data: &std::path::Path) -> Start {
-    kills::small_segments(node::start(data)).flag("fold.log_bytes_min", "16KiB")
+fn busy_log(data: &Path) -> Start {
+    node::start(data)
+        .knob("log.segment_bytes", "1MiB")
+        .knob("log.frame_bytes_max", "256KiB")
+        .knob("fold.log_bytes_min", "16KiB")
 }

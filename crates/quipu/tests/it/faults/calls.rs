@@ -10,7 +10,7 @@ use tempfile::TempDir;
 use crate::faults::crew::Crew;
 use crate::faults::strace::{self, Fault, Tracer};
 use crate::faults::under::{pid, under};
-use crate::faults::{busy_log, count, share};
+use crate::faults::{Knobs as _, busy_log, count, share};
 use crate::node::{Node, PATIENCE, Start, poll};
 use crate::{Violation, demand, tool};
 
@@ -102,7 +102,7 @@ impl Bench {
     pub(crate) fn suffer(&mut self, case: Case<'_>) -> Result<(), Violation> {
         let log = self.log();
         drop(fs::remove_file(&log));
-        self.start = self.start.clone().flag("commit.strategy", case.strategy);
+        self.start = self.start.clone().knob("commit.strategy", case.strategy);
         let mut node = self.serve()?;
         let process = pid(&self.start);
         self.crew.drive(&mut node, |node, progress| {
@@ -325,7 +325,7 @@ fn a_last_write_that_fails_is_no_clean_end() {
         return;
     }
     let mut bench =
-        Bench::new(5, |start| start.flag("flush.interval", "1m").flag("log.mark_interval", "1m"));
+        Bench::new(5, |start| start.knob("flush.interval", "1m").knob("log.mark_interval", "1m"));
     for (thread, call, error) in [
         ("quipu", "pwrite64", "EIO"),
         ("quipu", "fdatasync", "EIO"),
@@ -366,7 +366,7 @@ fn a_write_that_the_disk_only_pretended_to_take_is_found_by_the_next_start() {
         return;
     }
     // Nothing is folded, so the frame stays where recovery reads it.
-    let mut bench = Bench::new(6, |start| start.flag("fold.log_bytes_min", "256MiB"));
+    let mut bench = Bench::new(6, |start| start.knob("fold.log_bytes_min", "256MiB"));
     let fault = Fault { call: "pwrite64", fate: "retval=4096", when: "2" };
     let case = Case { strategy: "committer", thread: "committer", fault, fate: Fate::GoesOn };
     held(bench.suffer(case), &case);

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use tempfile::TempDir;
 
-use crate::faults::{busy_log, count};
+use crate::faults::{Knobs as _, busy_log, count};
 use crate::node::{Node, PATIENCE, Start, poll};
 use crate::resp::{Reply, Resp};
 use crate::skip;
@@ -52,7 +52,7 @@ impl Shifted {
     /// A node with the shown clock; only the wall clock is shifted.
     fn start(&self) -> Start {
         busy_log(&self.folder.path().join("data"))
-            .flag("token.window", "3h")
+            .knob("token.window", "3h")
             .variable("LD_PRELOAD", &self.library)
             .variable("FAKETIME_TIMESTAMP_FILE", self.clock())
             .variable("FAKETIME_NO_CACHE", "1")

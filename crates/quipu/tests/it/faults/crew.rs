@@ -1,7 +1,6 @@
 //! Clients that know what must be there: those of the kill loop, and two that know when each of
 //! their requests was sent, so that an acknowledgement after a failed sync is seen as such.
 
-use std::fmt::Write as _;
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread;
 use std::time::Duration;
@@ -181,9 +180,8 @@ impl Client for Timed {
             }
             Some(text) if text.starts_with("UNKNOWN") => Ok(0),
             Some(text) => {
-                let mut detail = self.command(self.tokens);
-                drop(write!(detail, ": {text}"));
-                Err(Violation::new("refusal", detail).into())
+                let command = self.command(self.tokens);
+                Err(Violation::new("refusal", format!("{command}: {text}")).into())
             }
         }
     }

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
 
-use crate::faults::{busy_log, count, share};
+use crate::faults::{Knobs as _, busy_log, count, share};
 use crate::node::{Node, PATIENCE};
 use crate::resp::{Resp, encode_line};
 use crate::tool;
@@ -44,7 +44,7 @@ fn thousands_of_idle_connections_are_held_and_the_others_served() {
     // This process opens one end of each, and other tests run in it.
     let idle = IDLE_MAX.min(descriptors().saturating_sub(DESCRIPTORS_SPARE) / 2);
     let start = busy_log(&folder.path().join("data"));
-    let start = start.flag("limits.connections", (idle + 100).to_string());
+    let start = start.knob("limits.connections", (idle + 100).to_string());
     let mut node =
         crate::faults::under::under(&start, "ulimit -n $(ulimit -H -n); exec \"$@\"").run();
     let address = node.address("resp");
@@ -141,7 +141,7 @@ fn flood(socket: &mut Resp, each: usize) -> usize {
 fn slow_heads_of_http_requests_are_cut_and_the_others_are_served() {
     let Some(tool) = tool::optional("slowhttptest") else { return };
     let folder = TempDir::new().expect("a temporary directory");
-    let node = busy_log(&folder.path().join("data")).flag("http.header_timeout", "1s").run();
+    let node = busy_log(&folder.path().join("data")).knob("http.header_timeout", "1s").run();
     let url = format!("http://{}/health", node.address("http"));
     let mut command = Command::new(tool);
     command.args(["-H", "-c", "300", "-r", "200", "-i", "1", "-l", "4", "-u", &url]);

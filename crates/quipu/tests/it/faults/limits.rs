@@ -6,7 +6,7 @@ use std::path::PathBuf;
 
 use crate::faults::calls::Bench;
 use crate::faults::under::under;
-use crate::faults::{busy_log, count, share};
+use crate::faults::{Knobs as _, busy_log, count, share};
 use crate::node::{Node, PATIENCE, poll};
 use crate::resp::{Resp, encode_line};
 use crate::{Violation, demand, skip};
@@ -183,7 +183,7 @@ impl Drop for Group {
 fn the_end_of_memory_of_its_group_is_a_crash_and_the_restart_is_exact() {
     let Some(group) = Group::new(96 << 20) else { return };
     // Without a limit of its own it grows until the kernel ends it.
-    let mut bench = Bench::new(41, |start| start.flag("memory.max", "16GiB"));
+    let mut bench = Bench::new(41, |start| start.knob("memory.max", "16GiB"));
     let line = format!("echo $$ >'{}/cgroup.procs'; exec \"$@\"", group.0.display());
     held(exhaust(&mut bench, &line));
     count("limits", 1);

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use crate::canaries::CANARY;
 use crate::faults::calls::Bench;
 use crate::faults::crew::Progress;
-use crate::faults::{count, share};
+use crate::faults::{Knobs as _, count, share};
 use crate::node::{Node, Start};
 use crate::resp::encode_line;
 use crate::{Violation, demand};
@@ -56,7 +56,7 @@ fn places() -> Vec<String> {
 }
 
 fn bench(seed: u64) -> Bench {
-    Bench::new(seed, |start| start.flag("fold.memory", "64KiB"))
+    Bench::new(seed, |start| start.knob("fold.memory", "64KiB"))
 }
 
 /// Returns the start that dies when `place` is reached for the `nth` time.

@@ -8,7 +8,7 @@ use tempfile::TempDir;
 
 use crate::faults::room::Room;
 use crate::faults::under::{self, under};
-use crate::faults::{busy_log, count};
+use crate::faults::{Knobs as _, busy_log, count};
 use crate::http::{Request, request};
 use crate::node::{Node, PATIENCE, Start, poll};
 use crate::resp::{Reply, Resp, encode_line};
@@ -52,7 +52,7 @@ impl Books {
 }
 
 fn unfolded(room: &Room) -> Start {
-    room.enter(&busy_log(&room.data()).flag("fold.log_bytes_min", "256MiB"))
+    room.enter(&busy_log(&room.data()).knob("fold.log_bytes_min", "256MiB"))
 }
 
 #[test]
@@ -140,7 +140,7 @@ fn a_full_disk_refuses_the_start_by_name_and_the_start_works_with_the_room() {
 #[test]
 fn a_log_that_is_folded_lives_on_a_disk_much_smaller_than_what_is_written() {
     let Some(room) = Room::new(12 * 1024) else { return };
-    let start = room.enter(&busy_log(&room.data()).flag("fold.log_bytes_min", "1MiB"));
+    let start = room.enter(&busy_log(&room.data()).knob("fold.log_bytes_min", "1MiB"));
     let mut node = start.run();
     let mut socket = node.resp();
     let (mut counted, mut refused) = (0, 0);
