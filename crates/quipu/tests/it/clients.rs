@@ -8,8 +8,8 @@ use std::process::{Command, Output};
 
 use tempfile::TempDir;
 
+use crate::node::Node;
 use crate::node::{self};
-use crate::node::{Node, Start};
 use crate::tool;
 
 /// The version of redis-py that the test installs.

@@ -9,8 +9,8 @@ use std::env;
 use tempfile::TempDir;
 
 use crate::chance::Chance;
+use crate::node::Peer;
 use crate::node::{self};
-use crate::node::{Peer, Start};
 use crate::resp::{Reply, Resp, encode, encode_line};
 use crate::tool;
 use stream::{Compare, Step, Stream, claimed};

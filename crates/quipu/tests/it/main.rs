@@ -17,6 +17,7 @@ mod kill_loop;
 mod limits;
 mod metrics;
 mod node;
+mod prove;
 mod streams;
 mod sync_failed;
 mod sync_frozen;

@@ -5,8 +5,8 @@ use std::thread;
 use tempfile::TempDir;
 
 use crate::clients::fresh_node;
+use crate::node::Node;
 use crate::node::{self};
-use crate::node::{Node, Start};
 use crate::resp::{Reply, Resp, encode_line};
 
 /// Clients of the concurrent test (guess: more than event loops, so that some wait).
