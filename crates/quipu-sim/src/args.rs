@@ -4,8 +4,10 @@ use std::time::Instant;
 
 use clap::{Args as Arguments, Parser, Subcommand};
 use quipu_sim::campaign::{self, HOUR_MS, OPS_PER_HOUR, Until};
+#[cfg(feature = "canary")]
+use quipu_sim::canaries;
 use quipu_sim::options::Options;
-use quipu_sim::run::run;
+use quipu_sim::run::run_options;
 use quipu_sim::trace::Sink;
 use quipu_sim::verdict::Verdict;
 
@@ -30,6 +32,9 @@ pub(crate) enum Command {
     Seeds(Seeds),
     /// Runs one seed and prints its options.
     Seed(Seed),
+    /// Looks for every deliberate bug of this test build.
+    #[cfg(feature = "canary")]
+    Canaries(Bounds),
 }
 
 /// How much to run, and from which seed on.
@@ -64,6 +69,9 @@ pub(crate) struct Seed {
     /// Prints every event.
     #[arg(long)]
     trace: bool,
+    /// Cuts the seed short, with more trouble in less time.
+    #[arg(long)]
+    dense: bool,
 }
 
 impl Command {
@@ -75,16 +83,21 @@ impl Command {
         match self {
             Self::Seeds(seeds) => Ok(seeds.run()),
             Self::Seed(seed) => seed.run(),
+            #[cfg(feature = "canary")]
+            Self::Canaries(bounds) => {
+                Ok(canaries::run(bounds.first, &*bounds.clock(), output::note))
+            }
         }
     }
 }
 
 impl Seed {
     fn run(&self) -> anyhow::Result<Verdict> {
-        let options = Options::draw(self.seed);
+        let draw = if self.dense { Options::dense } else { Options::draw };
+        let options = draw(self.seed);
         output::say(&format!("{options:#?}"))?;
         let sink: Option<Sink> = self.trace.then(|| Box::new(output::note) as Sink);
-        let ran = run(self.seed, sink);
+        let ran = run_options(options, sink);
         for (name, count) in ran.coverage.rows() {
             output::note(&format!("{name:>20} {count}"));
         }

@@ -12,6 +12,9 @@ pub const HOUR_MS: u64 = 3_600_000;
 /// Client operations that make a simulated hour one that counts.
 pub const OPS_PER_HOUR: u64 = 1_000_000;
 
+/// After so many operations everything must have happened that can. Measured: half of it suffices.
+const OPS_FOR_COVERAGE: u64 = 4_000_000;
+
 /// Seeds between two lines of progress.
 const SEEDS_PER_LINE: u64 = 50;
 
@@ -65,7 +68,11 @@ pub fn run_seeds(first: u64, until: &Until, note: impl Fn(&str)) -> (Verdict, Co
 
 /// As [`run_seeds`], with the coverage as lines of progress.
 pub fn run_all(first: u64, until: &Until, note: impl Fn(&str)) -> Verdict {
-    let (verdict, coverage) = run_seeds(first, until, &note);
+    let (mut verdict, coverage) = run_seeds(first, until, &note);
+    let is_long = coverage.of(Met::Ops) >= OPS_FOR_COVERAGE;
+    for name in coverage.missing().into_iter().filter(|_| is_long) {
+        verdict.fail(format!("{name} never happened, so it was never tested"));
+    }
     for (name, count) in coverage.rows() {
         note(&format!("{name:>20} {count}"));
     }

@@ -99,12 +99,12 @@ impl World {
         let position = store.position() + 1;
         let appended = store.log().append(&epoch);
         // Also a write that failed may have reached the disk.
-        machine.witness.note_payload(position, epoch.payload);
+        machine.witness.note_epoch(position, epoch.payload, clock.now_ms());
         if appended.and_then(|()| store.log().flush(&mut Vec::new())).is_err() {
             self.start_again(node);
             return Ok(());
         }
-        machine.witness.begin_life(&shards, clock.now_ms(), position)?;
+        machine.witness.begin_life(&shards, (clock.now_ms(), newest), position)?;
         machine.read_us = now_us;
         machine.facts = machine.disk.facts();
         machine.disk.watch(true);
