@@ -59,6 +59,9 @@ pub(crate) struct Seeds {
     /// Ends after so many simulated hours with a million client operations each.
     #[arg(long)]
     hours: Option<u64>,
+    /// Cuts each seed short, with more trouble in less time.
+    #[arg(long)]
+    dense: bool,
 }
 
 /// One seed.
@@ -130,6 +133,7 @@ impl Seeds {
             count: count.unwrap_or(usual),
             sim_ms: self.hours.map_or(u64::MAX, |hours| hours * HOUR_MS),
             ops: self.hours.map_or(u64::MAX, |hours| hours * OPS_PER_HOUR),
+            draw: if self.dense { Options::dense } else { Options::draw },
             is_late: self.bounds.clock(),
         };
         campaign::run_all(first, &until, output::note)

@@ -3,7 +3,8 @@
 use std::fmt;
 
 use crate::coverage::{Coverage, Met};
-use crate::run::{Ran, run};
+use crate::options::Options;
+use crate::run::{Ran, run_options};
 use crate::verdict::Verdict;
 
 /// A simulated hour in milliseconds.
@@ -26,6 +27,8 @@ pub struct Until {
     pub sim_ms: u64,
     /// Client operations.
     pub ops: u64,
+    /// How the options of a seed are drawn.
+    pub draw: fn(u64) -> Options,
     /// Whether there is no more time. Real time is the caller's: nothing here reads a clock.
     pub is_late: Box<dyn Fn() -> bool>,
 }
@@ -39,7 +42,8 @@ impl fmt::Debug for Until {
 impl Until {
     /// Enough after so many seeds.
     pub fn count(count: u64) -> Self {
-        Self { count, sim_ms: u64::MAX, ops: u64::MAX, is_late: Box::new(|| false) }
+        let (draw, is_late) = (Options::draw, Box::new(|| false));
+        Self { count, sim_ms: u64::MAX, ops: u64::MAX, draw, is_late }
     }
 }
 
@@ -53,7 +57,7 @@ pub fn run_seeds(first: u64, until: &Until, note: impl Fn(&str)) -> (Verdict, Co
         if count >= until.count || is_simulated || (until.is_late)() {
             break;
         }
-        let ran = run(seed, None);
+        let ran = run_options((until.draw)(seed), None);
         sim_ms += ran.sim_ms;
         coverage.join(&ran.coverage);
         add(&mut verdict, &ran);

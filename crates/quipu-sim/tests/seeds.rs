@@ -44,7 +44,7 @@ fn a_trace_tells_every_event_and_changes_none() {
     let lines = Rc::new(RefCell::new(0_u64));
     let counter = Rc::clone(&lines);
     let told = run_options(short(3), Some(Box::new(move |_| *counter.borrow_mut() += 1)));
-    assert_eq!(*lines.borrow(), told.events);
+    assert!(*lines.borrow() >= told.events, "each event is a line, and some say more");
     assert_eq!(told.digest, run_options(short(3), None).digest);
 }
 
@@ -57,6 +57,10 @@ fn a_fixed_set_of_seeds_meets_everything_that_can_happen() {
         coverage.join(&ran.coverage);
     }
     if !cfg!(debug_assertions) {
+        // A disk that is full for long enough needs a whole seed.
+        let ran = run(WHOLE_SEED, None);
+        check(&ran);
+        coverage.join(&ran.coverage);
         assert_eq!(coverage.missing(), Vec::<&str>::new());
     }
 }

@@ -48,6 +48,7 @@ impl World {
             Ok(opened) => self.opened(node, opened),
             Err(OpenError::Refused(why)) => Err(Violation::new(Check::RefusedStart, why)),
             Err(OpenError::Device(why)) => {
+                self.trace.say(|| why.clone());
                 let machine = self.machine(node);
                 let after = machine.disk.facts();
                 let is_excused = machine.disk.is_dead()
@@ -74,6 +75,7 @@ impl World {
     fn opened(&mut self, node: NodeId, opened: Opened) -> Checked {
         let Opened { mut store, mut shards, found } = opened;
         let now_us = self.schedule.now_us();
+        self.trace.say(|| format!("{found:?}"));
         let names = std::mem::take(&mut self.names);
         let machine = self.machine(node);
         let recovered = machine.witness.note_recovered(&found, &shards, &names);
@@ -261,6 +263,7 @@ impl World {
 
     /// The log failed: everything in flight is unknown, and the process ends.
     pub(super) fn fail(&mut self, node: NodeId, why: String) -> Checked {
+        self.trace.say(|| why.clone());
         let machine = self.machine(node);
         let (is_dead, failed) = (machine.disk.is_dead(), machine.has_failed());
         ensure(is_dead || failed, Check::Admission, || format!("no fault, but {why}"))?;
