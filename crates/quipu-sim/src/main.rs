@@ -2,7 +2,11 @@
 //! standard output is one JSON object.
 
 mod args;
+mod crashes;
+mod flips;
 mod output;
+mod progress;
+mod seeds;
 
 use std::process::ExitCode;
 

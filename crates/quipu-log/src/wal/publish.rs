@@ -64,11 +64,14 @@ pub(crate) fn publish<S: Storage>(
     Ok(wal)
 }
 
-/// Returns the length of the fresh segment: as configured, or what the unproven frames need.
+/// Returns the length of the fresh segment: as configured, or what the unproven frames need and one
+/// more frame of the largest kind. A life begins with a frame, before another segment is prepared.
 fn fresh_length<S: Storage>(storage: &S, walk: &Walk, options: &Options) -> u64 {
     let block = storage.block_bytes();
     let frames = walk.tail.iter().map(|tail| frame::extent(u64::from(tail.length), block));
-    let needed = u64::from(block) + frames.sum::<u64>() + frame::extent(0, block);
+    let marks = 2 * frame::extent(0, block);
+    let one_more = frame::extent(u64::from(options.frame_bytes_max), block);
+    let needed = u64::from(block) + frames.sum::<u64>() + marks + one_more;
     options.segment_bytes.max(needed)
 }
 

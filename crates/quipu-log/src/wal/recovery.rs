@@ -279,12 +279,27 @@ where
         visit(position, payload)
             .map_err(|source| RecoverError::Visit { position, source: Box::new(source) })
     })?;
+    if walk.link.is_none() {
+        walk.durable_link = link_before(&chain, start)?;
+    }
     let beyond = walk.look_on(&chain)?;
     walk.judge(&chain, start, &beyond)?;
     if !chain.marked && (walk.visited > 0 || start > 1) {
         return Err(RecoverError::MissingStore);
     }
     Ok((chain, walk, beyond))
+}
+
+/// Returns the header checksum of the frame before `start`: what is written next links to it, also
+/// where the log has no frame from `start` on. 0 where that frame is not kept: nobody can check
+/// the link then.
+fn link_before<S: Storage>(chain: &Chain<S>, start: u64) -> Result<u32, RecoverError> {
+    if start == 1 || chain.index_of(start - 1).is_err() {
+        return Ok(0);
+    }
+    let mut walk = Walk::begin(chain, start - 1)?;
+    walk.run(chain, u64::MAX, &mut |_, _| Ok(()))?;
+    Ok(walk.link.filter(|_| walk.expected == start).unwrap_or(0))
 }
 
 fn check_sizes<S: Storage>(storage: &S, options: &mut Options) -> Result<(), RecoverError> {
