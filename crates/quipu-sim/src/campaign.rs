@@ -64,7 +64,10 @@ pub fn run_seeds(first: u64, until: &Until, note: impl Fn(&str)) -> (Verdict, Co
         seed += 1;
         if (seed - first).is_multiple_of(SEEDS_PER_LINE) {
             let (failures, hours) = (verdict.failures.len(), sim_ms as f64 / HOUR_MS as f64);
-            note(&format!("{} seeds, {hours:.1} simulated hours, {failures} failures", seed - first));
+            note(&format!(
+                "{} seeds, {hours:.1} simulated hours, {failures} failures",
+                seed - first
+            ));
         }
     }
     (verdict, coverage)

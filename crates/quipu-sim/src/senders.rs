@@ -212,7 +212,10 @@ impl Sender {
         })?;
         // Everything that was answered is at or below some shard's mark.
         ensure(*newest >= self.settled, Check::StreamOnce, || {
-            format!("stream {} is marked up to {newest}, answered was {}", self.stream, self.settled)
+            format!(
+                "stream {} is marked up to {newest}, answered was {}",
+                self.stream, self.settled
+            )
         })?;
         self.is_new = false;
         (self.answered, self.sent, self.checkpoint) = (from, from, from);
@@ -222,7 +225,8 @@ impl Sender {
 
     /// Whether nothing was answered since the last look although something should have been.
     pub fn is_stalled(&mut self) -> bool {
-        let stalled = self.answered == self.looked && (!self.is_done() || self.sent > self.answered);
+        let stalled =
+            self.answered == self.looked && (!self.is_done() || self.sent > self.answered);
         self.looked = self.answered;
         stalled
     }

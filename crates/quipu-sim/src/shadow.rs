@@ -13,8 +13,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use quipu_core::op::Action;
 use quipu_core::outcome::{Outcome, Position, Refusal, Reply};
 
-pub use self::judge::{compare, goes_on};
 use self::journal::Journal;
+pub use self::judge::{compare, goes_on};
 use crate::request::{Ask, Key};
 use crate::rule::Live;
 

@@ -1,8 +1,6 @@
 //! What clients want: one request after the other, drawn from a generator of its own.
 
-use quipu_core::op::{
-    Ack, Action, Add, Expire, ExpireWhen, Presence, ReadLevel, Set, Ttl,
-};
+use quipu_core::op::{Ack, Action, Add, Expire, ExpireWhen, Presence, ReadLevel, Set, Ttl};
 use stdx::hash::hash64;
 use stdx::prng::Prng;
 
@@ -178,9 +176,8 @@ impl Workload {
     }
 
     fn add(&mut self, now_ms: u64) -> Add {
-        let mut bound = |odds: u64| {
-            self.prng.chance(odds, 10).then(|| self.prng.below(400) as i64 - 150)
-        };
+        let mut bound =
+            |odds: u64| self.prng.chance(odds, 10).then(|| self.prng.below(400) as i64 - 150);
         let (min, max) = (bound(2), bound(4));
         let saturate = self.prng.chance(1, 3);
         Add { delta: self.number(), min, max, saturate, ttl: self.ttl(now_ms) }

@@ -62,9 +62,8 @@ pub struct World {
 /// Names that sort as their numbers do, as long as the options say.
 fn names(options: &Options) -> Names {
     let (layout, workload) = (&options.layout, &options.workload);
-    let home = |name: &str| {
-        shard_bits(hash64(layout.store_id, name.as_bytes())) & (layout.shards - 1)
-    };
+    let home =
+        |name: &str| shard_bits(hash64(layout.store_id, name.as_bytes())) & (layout.shards - 1);
     let count = workload.sum_counters + workload.free_counters;
     let longest = workload.name_bytes;
     let counters: Vec<String> = (0..count)

@@ -90,11 +90,7 @@ impl Shadow {
         if forbidden { nothing(Refusal::NoMemory) } else { Ok(()) }
     }
 
-    fn keyed(
-        &mut self,
-        asked: &Asked<'_>,
-        key: Key,
-    ) -> Judged<(Outcome, u64, Option<Position>)> {
+    fn keyed(&mut self, asked: &Asked<'_>, key: Key) -> Judged<(Outcome, u64, Option<Position>)> {
         let Asked { shard, now_ms, ask, .. } = *asked;
         let time = self.tail(shard).decision_time(now_ms);
         let scope = (ask.counter, key);
@@ -234,9 +230,8 @@ pub fn compare(shadow: &Shadow, ask: &Ask, reply: &Reply, expected: &Expected) -
 
 /// Which promise a wrong answer breaks.
 fn broken(ask: &Ask, reply: &Reply, expected: &Expected) -> Check {
-    let either = |test: fn(&Result<Outcome, Refusal>) -> bool| {
-        test(&reply.result) || test(&expected.result)
-    };
+    let either =
+        |test: fn(&Result<Outcome, Refusal>) -> bool| test(&reply.result) || test(&expected.result);
     let verdict = |wanted: Verdict| {
         let is = |result: &Result<Outcome, Refusal>| result.is_ok_and(|o| o.verdict == wanted);
         is(&reply.result) != is(&expected.result)

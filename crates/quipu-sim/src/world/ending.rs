@@ -73,7 +73,9 @@ impl World {
         let audited = audit(&disk, AUDIT_MEMORY_BYTES).map_err(|error| {
             Violation::new(Check::SnapshotIsLog, format!("the audit cannot be made: {error}"))
         })?;
-        ensure(audited.is_clean(), Check::SnapshotIsLog, || format!("the audit found {audited:?}"))?;
+        ensure(audited.is_clean(), Check::SnapshotIsLog, || {
+            format!("the audit found {audited:?}")
+        })?;
         self.coverage.met(Met::Audits);
         // What was stopped in order needs nothing of the cache.
         self.end(NODE, End::PowerCut(Keep::Nothing));
@@ -113,5 +115,4 @@ impl World {
         }
         Ok(())
     }
-
 }

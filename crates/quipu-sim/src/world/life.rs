@@ -153,8 +153,7 @@ impl World {
             let no_room = process.admission(1);
             let seen = process.node.execute(now_ms, &ask.op(&names, text.as_ref()));
             let shard = names.shard(ask.counter);
-            let asked =
-                Asked { shard, now_ms, ask, no_room, memory_full: false, seen: &seen };
+            let asked = Asked { shard, now_ms, ask, no_room, memory_full: false, seen: &seen };
             let expected = machine.witness.shadow.step(&asked);
             probed = probed.and_then(|()| compare(&machine.witness.shadow, ask, &seen, &expected));
         }
@@ -447,7 +446,8 @@ impl World {
         let machine = self.machine(node);
         machine.witness.shadow.prune();
         let Some(process) = &mut machine.process else { return Ok(()) };
-        let kept = process.mark_if_idle().and_then(|marked| Ok((marked, process.seal_if_wanted()?)));
+        let kept =
+            process.mark_if_idle().and_then(|marked| Ok((marked, process.seal_if_wanted()?)));
         let (marked, sealed) = match kept {
             Ok(kept) => kept,
             Err(why) => return self.fail(node, why),
@@ -493,9 +493,10 @@ impl World {
         for id in 0..machine.witness.shards() {
             let streams = process.shard(id).streams();
             let bound = machine.settings.streams_max;
-            ensure(streams <= bound, Check::Limits, || format!("shard {id} has {streams} streams"))?;
+            ensure(streams <= bound, Check::Limits, || {
+                format!("shard {id} has {streams} streams")
+            })?;
         }
         Ok(())
     }
 }
-

@@ -22,7 +22,8 @@ impl World {
     /// How long a message travels.
     pub(super) fn delay_us(&mut self) -> u64 {
         let network = &self.options.network;
-        let jitter = if self.is_network_bad { network.jitter_us * BAD_NETWORK } else { network.jitter_us };
+        let jitter =
+            if self.is_network_bad { network.jitter_us * BAD_NETWORK } else { network.jitter_us };
         network.delay_us + self.network.below(jitter + 1)
     }
 
@@ -281,9 +282,10 @@ fn places(request: &Request) -> Vec<u64> {
 /// Whether a stream can never go on.
 fn is_final(answer: &Answer) -> bool {
     use quipu_core::outcome::Refusal;
-    answer.result.err().is_some_and(|refusal| {
-        refusal == Refusal::StreamsFull || !is_passing(refusal)
-    })
+    answer
+        .result
+        .err()
+        .is_some_and(|refusal| refusal == Refusal::StreamsFull || !is_passing(refusal))
 }
 
 /// What of a response goes into the trace.

@@ -210,8 +210,7 @@ impl Serving<'_> {
     fn atomic(&mut self, request: &Request, upper: bool) -> Checked<Served> {
         let texts: Vec<Option<KeyText>> = request.asks.iter().map(|a| a.key_text(upper)).collect();
         let asks = request.asks.iter().zip(&texts);
-        let ops: Vec<Op<'_>> =
-            asks.map(|(ask, text)| ask.op(self.names, text.as_ref())).collect();
+        let ops: Vec<Op<'_>> = asks.map(|(ask, text)| ask.op(self.names, text.as_ref())).collect();
         let Some(process) = &self.machine.process else { return Ok(unknown()) };
         let no_room = process.admission(ops.len());
         let mut replies = Vec::new();
@@ -233,7 +232,8 @@ impl Serving<'_> {
             let expected = self.judge(ask, reply, no_room);
             self.check(ask, reply, &expected)?;
             self.count(request, ask, reply);
-            let fine = reply.result.is_ok_and(|outcome| goes_on(first.get_or_insert(outcome), &outcome));
+            let fine =
+                reply.result.is_ok_and(|outcome| goes_on(first.get_or_insert(outcome), &outcome));
             ensure(fine, Check::GroupWhole, || {
                 format!("{ask:?} should have ended its group: {reply:?}")
             })?;
@@ -257,9 +257,9 @@ impl Serving<'_> {
             // Nobody saw this answer, so nothing may hang on it where two are right.
             let unseen = Reply::refused(Refusal::Stopping);
             let expected = self.judge(ask, &unseen, no_room);
-            let fine = expected.result.is_ok_and(|outcome| {
-                goes_on(first.get_or_insert(outcome), &outcome)
-            });
+            let fine = expected
+                .result
+                .is_ok_and(|outcome| goes_on(first.get_or_insert(outcome), &outcome));
             ensure(fine, Check::GroupWhole, || {
                 format!("{ask:?} should have ended its group before {abort:?}: {expected:?}")
             })?;

@@ -14,6 +14,7 @@ use std::fmt;
 mod canaries;
 mod chance;
 mod clients;
+mod commits;
 mod differential;
 mod http;
 mod ingest;
