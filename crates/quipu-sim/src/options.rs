@@ -191,7 +191,7 @@ fn layout(prng: &mut Prng) -> Layout {
 }
 
 fn node(prng: &mut Prng) -> NodeOptions {
-    let least = if prng.chance(1, 5) { 500 } else { 20_000 };
+    let least = if prng.chance(1, 5) { 100 } else { 20_000 };
     NodeOptions {
         window_ms: scaled(prng, 20_000, 3_600_000),
         tokens_max: scaled(prng, least, 500_000),
