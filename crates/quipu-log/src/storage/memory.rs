@@ -77,6 +77,7 @@ struct Disk {
 }
 
 #[derive(Debug, Default, Clone)]
+#[expect(clippy::rc_buffer, reason = "an image that is shared grows in place once it is not")]
 struct Images {
     cached: Arc<Vec<u8>>,
     /// Shares its memory with the cached image while both are the same.
