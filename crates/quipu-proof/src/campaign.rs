@@ -122,11 +122,17 @@ impl Shared<'_> {
             }
             trial.life()?;
         }
+        let counts = trial.counts();
         let figures = trial.finish()?;
         let mut found = self.found.lock().expect("no job panics while it counts");
         let ends = if *end == End::Kill { "kills" } else { "cuts" };
         found.verdict.add(ends, figures.ends);
         found.verdict.add("acked", figures.acknowledged);
+        if *end == End::Cut {
+            found.verdict.add("pages_lost", counts.pages_lost);
+            found.verdict.add("pages_torn", counts.pages_torn);
+            found.verdict.add("names_lost", counts.names_lost);
+        }
         found.starts.extend(figures.starts);
         Ok(())
     }

@@ -14,6 +14,8 @@ pub mod disk;
 pub mod http;
 pub mod kills;
 pub mod node;
+pub mod probe;
+pub mod prove;
 pub mod resp;
 pub mod trial;
 

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use crate::Violation;
-use crate::disk::{DiskError, Keep, LossyDisk, Names};
+use crate::disk::{Counts, DiskError, Keep, LossyDisk, Names};
 use crate::kills::{Crew, Figures, audit, small_segments};
 use crate::node::Start;
 
@@ -96,6 +96,11 @@ impl Trial {
         drop(self.crew.serve(&self.start)?);
         audit(&self.start)?;
         Ok(self.crew.figures().clone())
+    }
+
+    /// What the cuts took; zeros where there were none.
+    pub fn counts(&self) -> Counts {
+        self.disk.as_ref().map(LossyDisk::counts).unwrap_or_default()
     }
 
     /// What was done so far.

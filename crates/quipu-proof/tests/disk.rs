@@ -1,7 +1,7 @@
 //! The disk as programs see it: mounted, written to by ordinary calls, cut off from power.
 
 use std::fs::{self, File, OpenOptions};
-use std::io;
+use std::io::{self, Write as _};
 use std::os::unix::fs::FileExt as _;
 use std::path::Path;
 
@@ -13,7 +13,7 @@ fn disk(folder: &TempDir) -> Option<LossyDisk> {
     match LossyDisk::mount(folder.path(), Names::WhenSynced) {
         Ok(disk) => Some(disk),
         Err(error @ DiskError::Mount { .. }) => {
-            eprintln!("skipped: {error}");
+            writeln!(io::stderr(), "skipped: {error}").expect("stderr takes a line");
             None
         }
         Err(error) => panic!("{error}"),

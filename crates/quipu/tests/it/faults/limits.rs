@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use crate::faults::calls::Bench;
 use crate::faults::under::under;
 use crate::faults::{Knobs as _, busy_log, count, share};
-use crate::node::{Node, PATIENCE, poll};
+use crate::node::{Node, PATIENCE, Start, poll};
 use crate::resp::{Resp, encode_line};
 use crate::{Violation, demand, skip};
 
@@ -121,12 +121,18 @@ fn grow_until_the_end(node: &mut Node) -> Result<i32, Violation> {
 
 #[test]
 fn an_allocation_that_fails_is_a_crash_and_the_restart_is_exact() {
-    let mut bench = Bench::new(40, |start| start);
+    let mut bench = Bench::new(40, roomy);
     for round in 0..share() {
         held(exhaust(&mut bench, &format!("ulimit -v {}; exec \"$@\"", 400_000 + 10_000 * round)));
         count("limits", 1);
     }
     held(bench.close());
+}
+
+/// Segments in which much fits, so that memory is what ends first.
+fn roomy(start: Start) -> Start {
+    let start = start.knob("log.segment_bytes", "32MiB").knob("log.frame_bytes_max", "8MiB");
+    start.knob("fold.log_bytes_min", "256MiB")
 }
 
 /// Lets a node run into its limit of memory under load.
@@ -183,7 +189,7 @@ impl Drop for Group {
 fn the_end_of_memory_of_its_group_is_a_crash_and_the_restart_is_exact() {
     let Some(group) = Group::new(96 << 20) else { return };
     // Without a limit of its own it grows until the kernel ends it.
-    let mut bench = Bench::new(41, |start| start.knob("memory.max", "16GiB"));
+    let mut bench = Bench::new(41, |start| roomy(start).knob("memory.max", "16GiB"));
     let line = format!("echo $$ >'{}/cgroup.procs'; exec \"$@\"", group.0.display());
     held(exhaust(&mut bench, &line));
     count("limits", 1);

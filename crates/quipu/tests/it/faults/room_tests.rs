@@ -51,8 +51,13 @@ impl Books {
     }
 }
 
+fn small(room: &Room) -> Start {
+    let start = busy_log(&room.data()).knob("log.segment_bytes", "1MiB");
+    start.knob("log.frame_bytes_max", "256KiB")
+}
+
 fn unfolded(room: &Room) -> Start {
-    room.enter(&busy_log(&room.data()).knob("fold.log_bytes_min", "256MiB"))
+    room.enter(&small(room).knob("fold.log_bytes_min", "256MiB"))
 }
 
 #[test]
@@ -140,7 +145,7 @@ fn a_full_disk_refuses_the_start_by_name_and_the_start_works_with_the_room() {
 #[test]
 fn a_log_that_is_folded_lives_on_a_disk_much_smaller_than_what_is_written() {
     let Some(room) = Room::new(12 * 1024) else { return };
-    let start = room.enter(&busy_log(&room.data()).knob("fold.log_bytes_min", "1MiB"));
+    let start = room.enter(&small(&room).knob("fold.log_bytes_min", "1MiB"));
     let mut node = start.run();
     let mut socket = node.resp();
     let (mut counted, mut refused) = (0, 0);
