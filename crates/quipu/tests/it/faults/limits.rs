@@ -83,7 +83,7 @@ fn a_start_with_too_few_descriptors_or_too_little_room_for_a_file_says_so() {
     assert_eq!(base.run().resp().call("INCR a").int(), Some(1));
     // The shell's unit of `ulimit -f` is 512 bytes: half a segment.
     let narrow = (8..30).step_by(3).map(|files| format!("ulimit -n {files}"));
-    for limit in narrow.chain(["ulimit -f 1024".to_owned(), "ulimit -f 0".to_owned()]) {
+    for limit in narrow.chain(["ulimit -f 1024".to_owned()]) {
         let line = format!("trap '' XFSZ; {limit}; exec \"$@\"");
         let bare = format!("{limit}; exec \"$@\"");
         for line in [line, bare] {

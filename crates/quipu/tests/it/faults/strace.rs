@@ -66,25 +66,35 @@ pub(crate) fn watched(start: &Start, calls: &str, log: &Path) -> Start {
 pub(crate) struct Tracer(Child);
 
 impl Tracer {
-    /// Attaches to thread `name` of `process`; returns when calls are counted.
+    /// Attaches to the threads of `process` with this name, or to all; returns when calls are
+    /// counted.
     ///
     /// # Panics
     /// If there is no such thread or the tracer does not get it.
     pub(crate) fn attach(process: Pid, name: &str, fault: Fault<'_>, log: &Path) -> Self {
-        let id = poll(PATIENCE, || under::thread(process, name));
-        let id = id.unwrap_or_else(|| panic!("there is no thread {name}"));
-        let line = format!("exec strace -p {id} {}", fault.options(log));
+        let ids =
+            poll(PATIENCE, || Some(under::threads(process, name)).filter(|ids| !ids.is_empty()));
+        let ids = ids.unwrap_or_else(|| panic!("there is no thread {name}"));
+        let list: String = ids.iter().map(|id| format!(" -p {id}")).collect();
+        let line = format!("exec strace{list} {}", fault.options(log));
         let mut command = Command::new("sh");
         command.arg("-c").arg(line).stdin(Stdio::null()).stderr(Stdio::null());
         let child = command.spawn().expect("a tracer starts");
         let tracer = Self(child);
+        // A thread that meets its fault at once may have ended before anybody looks.
         let seized = poll(PATIENCE, || {
-            let status = fs::read_to_string(format!("/proc/{process}/task/{id}/status")).ok()?;
-            let by = status.lines().find_map(|line| line.strip_prefix("TracerPid:"))?;
-            (by.trim() == tracer.0.id().to_string()).then_some(())
+            let all = ids.iter().all(|id| tracer.has(process, *id));
+            (all || first_fault(log).is_some()).then_some(())
         });
         assert!(seized.is_some(), "the tracer does not get the thread {name}");
         tracer
+    }
+
+    fn has(&self, process: Pid, thread: i32) -> bool {
+        let status = fs::read_to_string(format!("/proc/{process}/task/{thread}/status"));
+        let status = status.unwrap_or_default();
+        let by = status.lines().find_map(|line| line.strip_prefix("TracerPid:"));
+        by.is_some_and(|by| by.trim() == self.0.id().to_string())
     }
 }
 
@@ -103,7 +113,7 @@ pub(crate) fn first_fault(log: &Path) -> Option<Duration> {
     let text = fs::read_to_string(log).ok()?;
     let line =
         text.lines().find(|line| line.contains("(INJECTED)") || line.contains("(DELAYED)"))?;
-    let moment = line.split_whitespace().find_map(|word| word.parse::<f64>().ok());
+    let moment = line.split_whitespace().find(|word| word.contains('.'))?.parse().ok();
     moment.map(Duration::from_secs_f64)
 }
 

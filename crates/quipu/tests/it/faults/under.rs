@@ -31,14 +31,15 @@ pub(crate) fn signal(start: &Start, signal: Signal) {
     kill_process(pid(start), signal).expect("the node takes a signal");
 }
 
-/// Returns the id of a thread of the process by its name.
-pub(crate) fn thread(process: Pid, name: &str) -> Option<i32> {
-    let folder = format!("/proc/{process}/task");
-    fs::read_dir(folder).ok()?.flatten().find_map(|task| {
+/// Returns the ids of the threads of a process that have this name; of all for `*`.
+pub(crate) fn threads(process: Pid, name: &str) -> Vec<i32> {
+    let Ok(tasks) = fs::read_dir(format!("/proc/{process}/task")) else { return Vec::new() };
+    let named = tasks.flatten().filter_map(|task| {
         let said = fs::read_to_string(task.path().join("comm")).ok()?;
         let id = task.file_name().to_str()?.parse().ok()?;
-        (said.trim_end() == name).then_some(id)
-    })
+        (name == "*" || said.trim_end() == name).then_some(id)
+    });
+    named.collect()
 }
 
 /// Says whether `line` of shell succeeds on this machine, and what it printed.
