@@ -1,5 +1,7 @@
 //! Log time: the wall clock of the start carried on by the boot-time clock, never stepping back.
 
+use crate::canary::{self, Bug};
+
 /// How fast log time is drawn towards the wall clock: at most this part of the elapsed time. Spec.
 const SLEW_PER: u64 = 100;
 
@@ -54,7 +56,8 @@ impl LogClock {
         if newest_ms != 0 && doubtful && !accept {
             return Err(ClockDoubt { wall_ms: clocks.wall_ms, log_ms: newest_ms });
         }
-        let log_ms = clocks.wall_ms.max(newest_ms);
+        let steps_back = canary::is(Bug::LogTimeStepsBack);
+        let log_ms = if steps_back { clocks.wall_ms } else { clocks.wall_ms.max(newest_ms) };
         Ok(Self { log_ms, boot_ms: clocks.boot_ms, slew_ms_left: 0 })
     }
 
@@ -64,7 +67,8 @@ impl LogClock {
         self.boot_ms = self.boot_ms.max(clocks.boot_ms);
         // Fractions of the allowance are kept, so that frequent calls slew like rare ones.
         let allowance = self.slew_ms_left + elapsed;
-        let slew_max = allowance / SLEW_PER;
+        let jumps = canary::is(Bug::LogTimeJumps);
+        let slew_max = if jumps { u64::MAX } else { allowance / SLEW_PER };
         self.slew_ms_left = allowance % SLEW_PER;
         let plain = self.log_ms + elapsed;
         self.log_ms = if clocks.wall_ms > plain {

@@ -1,5 +1,6 @@
 //! What an operation does to a counter: a pure decision, taken once, by the owner.
 
+use crate::canary::{self, Bug};
 use crate::effect::{Counter, Effect, ExpiryEffect};
 use crate::op::{Action, Add, Expire, ExpireWhen, Presence, Set, Ttl};
 use crate::outcome::Verdict;
@@ -34,7 +35,10 @@ pub fn decide(counter: Counter, action: &Action, now_ms: u64) -> Decision {
         Action::Set(set) => decide_set(counter, set, now_ms),
         Action::Take => match counter.value {
             None => Decision::nothing(Verdict::Unmet),
-            Some(_) => Decision::effect(Effect::assign(counter.value, Some(0), ExpiryEffect::Keep)),
+            Some(_) => {
+                let left = if canary::is(Bug::TakeDoubles) { counter.value } else { Some(0) };
+                Decision::effect(Effect::assign(counter.value, left, ExpiryEffect::Keep))
+            }
         },
         Action::Delete => delete(counter),
         Action::Expire(expire) => decide_expire(counter, expire, now_ms),
@@ -81,13 +85,13 @@ fn bounded_sum(before: i64, add: &Add) -> Result<i64, Verdict> {
     match sum {
         Some(sum) if (min..=max).contains(&sum) => Ok(sum),
         _ if add.saturate && min <= max => {
-            let capped = before.saturating_add(add.delta).clamp(min, max);
+            let sum = before.saturating_add(add.delta);
+            let capped =
+                if canary::is(Bug::SaturateOvershoots) { sum } else { sum.clamp(min, max) };
             if capped.checked_sub(before).is_some() { Ok(capped) } else { Err(Verdict::Rejected) }
         }
         Some(_) => Err(Verdict::Rejected),
-        None if crate::canary::is(crate::canary::Bug::OverflowWraps) => {
-            Ok(before.wrapping_add(add.delta))
-        }
+        None if canary::is(Bug::OverflowWraps) => Ok(before.wrapping_add(add.delta)),
         None if add.delta > 0 && add.max.is_some() => Err(Verdict::Rejected),
         None if add.delta < 0 && add.min.is_some() => Err(Verdict::Rejected),
         None => Err(Verdict::Overflow),

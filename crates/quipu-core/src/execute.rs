@@ -85,7 +85,7 @@ impl Shard {
             let decision = decide(counter, &op.action, time_ms);
             match (decision.effect, &op.action) {
                 (None, _) => {
-                    let touched = cell.touched;
+                    let touched = seen(cell.touched, &op.action, &decision);
                     return Ok((outcome(counter, counter, &decision), touched));
                 }
                 (Some(effect), Action::Add(_))
@@ -96,7 +96,9 @@ impl Shard {
                     let value = effect.after.unwrap_or(0);
                     cell.append_add(&mut self.open, number, value);
                     self.time_ms = time_ms;
-                    let after = Counter { value: effect.after, expires_at: None };
+                    let stale = canary::is(Bug::AnswerStale);
+                    let value = if stale { counter.value } else { effect.after };
+                    let after = Counter { value, expires_at: None };
                     return Ok((outcome(counter, after, &decision), number));
                 }
                 _ => {}
@@ -112,6 +114,7 @@ impl Shard {
         let (counter, touched, known) = self.find_live(asked);
         let decision = decide(counter, &op.action, time_ms);
         let Some(effect) = decision.effect else {
+            let touched = seen(touched, &op.action, &decision);
             return Ok((outcome(counter, counter, &decision), touched));
         };
         if !known && cx.memory_full {
@@ -140,6 +143,10 @@ impl Shard {
         if asked.cx.no_room.is_some() {
             return (Counter::ABSENT, touched, true);
         }
+        if canary::is(Bug::ExpiryUnrecorded) {
+            self.put(hash, name, Counter::ABSENT);
+            return (Counter::ABSENT, touched, true);
+        }
         let deletion = Effect::assign(counter.value, None, ExpiryEffect::Clear);
         self.write_effect(hash, name, &deletion, time_ms);
         self.expired += 1;
@@ -156,13 +163,17 @@ impl Shard {
             return self.answer_known(asked, &known);
         }
         let performed = self.perform_first(asked, (key, item), scope);
+        if canary::is(Bug::TokenClaimedEarly) && performed.is_err() {
+            self.claim(asked, scope);
+        }
         self.answer(performed)
     }
 
     /// The answer to a token that is remembered: the original outcome where it stands, or a
     /// conflict. Both speak of the original, so they wait for it.
     fn answer_known(&self, asked: &Asked<'_>, known: &TokenRecord) -> Reply {
-        let touched = if known.epoch == self.epoch { known.batch } else { 0 };
+        let waits = known.epoch == self.epoch && !canary::is(Bug::RepeatNotHeld);
+        let touched = if waits { known.batch } else { 0 };
         if known.fingerprint != asked.op.action.fingerprint() {
             return self.reply(Err(Refusal::Conflict), touched);
         }
@@ -185,10 +196,32 @@ impl Shard {
         }
         let swept = self.tokens.sweep(time_ms, SWEEP_STEPS);
         if cx.tokens_full && swept == 0 {
-            return Err(Refusal::TokensFull);
+            if !canary::is(Bug::WindowShortened) {
+                return Err(Refusal::TokensFull);
+            }
+            self.tokens.forget_oldest();
         }
         let (outcome, _) = self.perform(asked)?;
-        let record = TokenRecord {
+        let record = self.token_record((op, scope), &outcome, deadline_ms);
+        self.time_ms = time_ms;
+        if !canary::is(Bug::TokenOutsideRecord) {
+            self.open.add_token(op.name, key, item, record);
+        }
+        self.tokens.remember(record);
+        if let Some(undo) = &mut self.undo {
+            undo.tokens.push(scope);
+        }
+        Ok((outcome, self.sealed + 1))
+    }
+
+    /// What is remembered of an operation that is decided in the open batch.
+    fn token_record(
+        &self,
+        (op, scope): (&Op<'_>, u128),
+        outcome: &Outcome,
+        deadline_ms: u64,
+    ) -> TokenRecord {
+        TokenRecord {
             key: scope,
             fingerprint: op.action.fingerprint(),
             verdict: outcome.verdict,
@@ -199,14 +232,18 @@ impl Shard {
             epoch: self.epoch,
             batch: self.sealed + 1,
             deadline_ms,
-        };
-        self.time_ms = time_ms;
-        self.open.add_token(op.name, key, item, record);
-        self.tokens.remember(record);
-        if let Some(undo) = &mut self.undo {
-            undo.tokens.push(scope);
         }
-        Ok((outcome, self.sealed + 1))
+    }
+
+    /// Remembers the token of an operation that was refused: only a deliberate bug does.
+    #[cold]
+    fn claim(&mut self, asked: &Asked<'_>, scope: u128) {
+        let counter = self.peek(asked.op.name);
+        let decision = decide(counter, &asked.op.action, asked.time_ms);
+        let claimed = outcome(counter, counter, &decision);
+        let deadline_ms = asked.time_ms.saturating_add(self.window_ms);
+        let record = self.token_record((&asked.op, scope), &claimed, deadline_ms);
+        self.tokens.remember(TokenRecord { batch: self.newest(), ..record });
     }
 
     fn perform_streamed(
@@ -228,7 +265,9 @@ impl Shard {
         }
         match self.perform(asked) {
             Err(refusal) => {
-                self.streams.hold(name, sequence);
+                if !canary::is(Bug::MarkJumpsRefusal) {
+                    self.streams.hold(name, sequence);
+                }
                 Err(refusal)
             }
             Ok((outcome, _)) => {
@@ -236,7 +275,9 @@ impl Shard {
                 let number = self.sealed + 1;
                 self.note_stream_undo(name);
                 let kept = self.undo.as_ref().map_or(0, Undo::streams_before);
-                self.open.note_stream(name, sequence, false, kept);
+                if !canary::is(Bug::MarkOutsideRecord) {
+                    self.open.note_stream(name, sequence, false, kept);
+                }
                 let stream = self.streams.entry(name);
                 stream.mark = sequence;
                 stream.touched = number;
@@ -333,6 +374,14 @@ fn check_stream(name: &[u8], sequence: u64) -> Result<(), Refusal> {
         return Err(Refusal::BadSequence);
     }
     Ok(())
+}
+
+/// The batch that an answer without an effect depends on: the newest that it saw.
+#[inline]
+fn seen(touched: u64, action: &Action, decision: &Decision) -> u64 {
+    let forgotten = canary::is(Bug::ReadNotHeld) && !action.is_write()
+        || canary::is(Bug::RejectionNotHeld) && decision.verdict == Verdict::Rejected;
+    if forgotten { 0 } else { touched }
 }
 
 #[inline]

@@ -21,6 +21,7 @@ pub mod decide;
 pub mod effect;
 pub mod execute;
 pub mod expiry;
+pub mod failpoint;
 pub mod limits;
 pub mod name;
 pub mod node;

@@ -12,7 +12,9 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use stdx::hash::hash64;
 
 pub use self::group::Group;
+use crate::canary::{self, Bug};
 use crate::execute::Context;
+use crate::failpoint::{Point, reach};
 use crate::limits::OP_LOG_BYTES_MAX;
 use crate::op::Op;
 use crate::outcome::{Dependency, Position, Refusal, Reply, Verdict};
@@ -203,7 +205,8 @@ impl<C: Cells> Node<C> {
         }
         let open = self.open_bytes.load(Ordering::Relaxed);
         let needed = open + ADMISSION_SLACK + ops * OP_LOG_BYTES_MAX;
-        let fits = needed <= self.room_bytes.load(Ordering::Relaxed);
+        let room = self.room_bytes.load(Ordering::Relaxed);
+        let fits = needed <= room || canary::is(Bug::RoomUnchecked);
         if fits && !self.overloaded.load(Ordering::Relaxed) {
             return None;
         }
@@ -240,7 +243,7 @@ impl<C: Cells> Node<C> {
             return;
         }
         self.open_bytes.fetch_add(after.wrapping_sub(before.open_bytes), Ordering::Relaxed);
-        if before.open_bytes == 0 {
+        if before.open_bytes == 0 && !canary::is(Bug::DirtyForgotten) {
             let id = usize::from(shard.id());
             if let Some(word) = self.dirty.get(id / 64) {
                 word.fetch_or(1 << (id % 64), Ordering::Release);
@@ -388,7 +391,8 @@ impl<C: Cells> Node<C> {
 
     #[inline]
     fn tokens_full(&self) -> bool {
-        self.tokens.load(Ordering::Relaxed) >= self.tokens_max
+        let tokens = self.tokens.load(Ordering::Relaxed);
+        tokens >= self.tokens_max && !canary::is(Bug::TokensUnbounded)
     }
 
     /// How many tokens are remembered.
@@ -428,6 +432,7 @@ impl<C: Cells> Node<C> {
     ) -> Result<Dependency, Refusal> {
         let before = Before::of(shard);
         let stored = shard.checkpoint(cx, name, sequence);
+        reach(Point::CheckpointStored);
         self.note_growth(shard, before);
         stored
     }
@@ -521,7 +526,9 @@ impl<C: Cells> Node<C> {
     /// Whether what a reply depends on is durable.
     #[inline]
     pub fn is_durable(&self, depends: Dependency) -> bool {
-        depends.batch == 0 || depends.batch <= self.durable_upto(depends.shard)
+        depends.batch == 0
+            || depends.batch <= self.durable_upto(depends.shard)
+            || canary::is(Bug::AckBeforeSync)
     }
 }
 

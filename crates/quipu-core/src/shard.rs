@@ -9,6 +9,7 @@ use std::collections::VecDeque;
 use stdx::hash::hash64;
 
 use crate::batch::{Batch, Mark};
+use crate::canary::{self, Bug};
 use crate::effect::{Counter, Effect, ExpiryEffect, fold};
 use crate::expiry::Expiries;
 use crate::name::Name;
@@ -124,9 +125,13 @@ impl Shard {
     /// is durable.
     pub fn begin_epoch(&mut self, now_ms: u64, window_ms: u64, out: &mut Vec<u8>) {
         assert!(self.open.is_empty(), "a life begins before its first operation");
-        self.epoch += 1;
+        let steps_back = canary::is(Bug::LogTimeStepsBack);
         self.recovered = self.sealed;
-        self.time_ms = self.time_ms.max(now_ms);
+        self.time_ms = if steps_back { now_ms } else { self.time_ms.max(now_ms) };
+        if canary::is(Bug::EpochReused) && self.epoch > 0 {
+            return;
+        }
+        self.epoch += 1;
         put_small(out, &self.header(Kind::Epoch), 0);
         if self.window_ms != window_ms || self.epoch == 1 {
             self.window_ms = window_ms;
@@ -308,11 +313,12 @@ impl Shard {
     /// Takes back all that a group did.
     pub(crate) fn abort_group(&mut self) {
         let Some(undo) = self.undo.take() else { return };
-        for token in undo.tokens {
-            self.tokens.forget(token);
+        if !canary::is(Bug::AbortKeepsToken) {
+            undo.tokens.into_iter().for_each(|token| self.tokens.forget(token));
         }
-        for (name, before) in undo.streams.into_iter().rev() {
-            self.streams.restore(&name, before);
+        if !canary::is(Bug::AbortKeepsMark) {
+            let streams = undo.streams.into_iter().rev();
+            streams.for_each(|(name, before)| self.streams.restore(&name, before));
         }
         self.tombstones.truncate(undo.tombstones);
         for cell in undo.cells.into_iter().rev() {
@@ -336,7 +342,10 @@ impl Shard {
             Some((before, expires_at)) => {
                 self.expiries.put(&undo.name, expires_at);
                 if let Some(cell) = self.counters.find_mut(hash, |c| c.name == undo.name) {
-                    *cell = before;
+                    let done = std::mem::replace(cell, before);
+                    if canary::is(Bug::AbortKeepsEffect) && cell.present && done.present {
+                        (cell.value, cell.slot) = (done.value, u32::MAX);
+                    }
                 }
             }
         }

@@ -15,6 +15,7 @@
 use std::collections::BTreeMap;
 
 use crate::bytes::{Reader, put_varint, put_zigzag};
+use crate::canary::{self, Bug};
 use crate::effect::{Counter, Effect, Mismatch, compose, fold};
 use crate::name::Name;
 use crate::record::{self, Header, Item, RecordError, put_token_record};
@@ -92,7 +93,9 @@ impl Change {
     /// # Errors
     /// The later one does not fit what the earlier left.
     pub fn compose(&self, later: &Self) -> Result<Self, Mismatch> {
-        Ok(match (*self, *later) {
+        let swapped = canary::is(Bug::ComposeSwapped);
+        let (first, second) = if swapped { (later, self) } else { (self, later) };
+        Ok(match (*first, *second) {
             (Self::Counter(a), Self::Counter(b)) => Self::Counter(compose(&a, &b)?),
             (Self::Stream { mark, checkpoint }, Self::Stream { mark: m, checkpoint: c }) => {
                 Self::Stream { mark: m.or(mark), checkpoint: c.or(checkpoint) }
@@ -115,6 +118,9 @@ impl Change {
                     _ => Counter::ABSENT,
                 };
                 let after = fold(counter, &effect)?;
+                if after.value.is_none() && canary::is(Bug::DeleteForgotten) {
+                    return Ok(base.copied());
+                }
                 after.value.map(|_| ItemValue::Counter(after))
             }
             (Self::Stream { mark, checkpoint }, base) => {
@@ -133,7 +139,8 @@ impl ItemValue {
     /// Whether it may be left out of a snapshot whose shard stands at `time_ms`: a token past its
     /// deadline.
     pub fn is_forgotten(&self, time_ms: u64) -> bool {
-        matches!(self, Self::Token(record) if record.deadline_ms < time_ms)
+        let lost = canary::is(Bug::TokenLostInSnapshot);
+        matches!(self, Self::Token(record) if lost || record.deadline_ms < time_ms)
     }
 }
 

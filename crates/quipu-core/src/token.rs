@@ -155,6 +155,19 @@ impl Tokens {
         self.table.remove(key as u64, |e| e.key == key);
     }
 
+    /// Forgets the token that would be the next to go: only a deliberate bug does.
+    #[cold]
+    pub(crate) fn forget_oldest(&mut self) {
+        while let Some(mut bucket) = self.by_deadline.first_entry() {
+            let Some(key) = bucket.get_mut().pop() else {
+                bucket.remove();
+                continue;
+            };
+            self.forget(key);
+            return;
+        }
+    }
+
     /// Forgets up to `steps` tokens that are past their deadline; returns how many.
     pub fn sweep(&mut self, now_ms: u64, steps: usize) -> usize {
         let before = self.len();

@@ -21,7 +21,9 @@ use std::{
 pub(crate) use changes::Changes;
 pub(crate) use merge::Merge;
 use quipu_core::{
+    canary::{self, Bug},
     effect::Mismatch,
+    failpoint::{Point, reach},
     replay::FoldError,
     snapshot::{ShardMeta, put_item},
 };
@@ -210,6 +212,9 @@ impl<S: Storage> Folder<S> {
             return written.map(|_| Outcome::Cancelled);
         }
         removed?;
+        if canary::is(Bug::RetiredEarly) {
+            self.retire_segments(upto)?;
+        }
         let snapshot = self.publish(upto)?;
         let older = self.newest.replace(snapshot.clone());
         let retired = self.retire(older.map_or(0, |older| older.position))?;
@@ -273,6 +278,7 @@ impl<S: Storage> Folder<S> {
             }
         }
         writer.finish()?;
+        reach(Point::FoldWritten);
         Ok(true)
     }
 
@@ -280,8 +286,15 @@ impl<S: Storage> Folder<S> {
     fn publish(&self, position: u64) -> Result<Snapshot, FoldFailed> {
         let (storage, name) = (&self.pool.storage, snapshot::name(position));
         storage.rename(UNFINISHED, &name).map_err(failed("name", &name))?;
+        reach(Point::FoldRenamed);
         storage.sync_dir().map_err(failed("sync", ""))?;
-        Ok(snapshot::check(storage, self.pool.store_id, position, |_, _| {})?)
+        reach(Point::FoldNamed);
+        if canary::is(Bug::SnapshotUnchecked) {
+            return Ok(snapshot::unread(storage, position)?);
+        }
+        let checked = snapshot::check(storage, self.pool.store_id, position, |_, _| {})?;
+        reach(Point::FoldChecked);
+        Ok(checked)
     }
 
     /// Removes every snapshot before `oldest` and the segments that end there or before.
@@ -292,9 +305,15 @@ impl<S: Storage> Folder<S> {
             if position != oldest && position != newest {
                 let name = snapshot::name(position);
                 storage.remove(&name).map_err(failed("remove", &name))?;
+                reach(Point::FoldSnapshotRemoved);
             }
         }
         storage.sync_dir().map_err(failed("sync", ""))?;
+        self.retire_segments(oldest)
+    }
+
+    /// Retires the segments that end at `oldest` or before.
+    fn retire_segments(&self, oldest: u64) -> Result<usize, FoldFailed> {
         let mut retired = 0;
         while self.pool.sealed().first().is_some_and(|info| info.positions.end <= oldest + 1) {
             self.pool.retire_oldest().map_err(FoldFailed::Retire)?;

@@ -15,7 +15,11 @@
 
 use std::io;
 
-use quipu_core::{bytes::Reader as Numbers, record::RecordError};
+use quipu_core::{
+    bytes::Reader as Numbers,
+    failpoint::{Point, reach},
+    record::RecordError,
+};
 use stdx::{checksum::crc32c, hash::hash128};
 use thiserror::Error;
 
@@ -297,6 +301,7 @@ impl<F: StorageFile> Writer<F> {
         }
         let bytes = self.footer.encode();
         self.file.write_at(&bytes, self.offset).map_err(failed("write", &self.name))?;
+        reach(Point::SortedWritten);
         self.file.sync().map_err(failed("sync", &self.name))?;
         Ok((self.footer, self.offset + FOOTER_BYTES as u64))
     }

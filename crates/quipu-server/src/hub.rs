@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, AtomicUsize, Ordering}
 use std::time::Duration;
 
 use parking_lot::{Mutex, MutexGuard};
-use quipu_core::canary::{self, Bug};
+use quipu_core::failpoint::{Point, reach};
 use quipu_core::node::Node;
 use quipu_core::outcome::Dependency;
 use quipu_log::log::{Cut, Log, LogError, Written};
@@ -217,10 +217,12 @@ impl Hub {
             self.node.set_room(room, self.no_space.load(Ordering::Relaxed));
             return Ok(Committed::Nothing);
         }
+        reach(Point::CommitCut);
         commit.durable.clear();
         self.committing_bytes.store(commit.cut.payload.len() as u64, Ordering::Relaxed);
         let Commit { log, cut, durable, .. } = commit;
         let written = log.append(cut).and_then(|()| {
+            reach(Point::CommitAppended);
             let syncing = Stopwatch::start();
             let flushed = log.flush(durable);
             self.note_sync(syncing.elapsed());
@@ -229,7 +231,9 @@ impl Hub {
         if let Err(error) = written {
             return Err(self.fail(commit, &error));
         }
+        reach(Point::CommitFlushed);
         self.note_commit(commit);
+        reach(Point::CommitKnown);
         Ok(Committed::Wrote)
     }
 
@@ -414,7 +418,7 @@ impl Hub {
     /// Whether a reply must wait for this.
     #[inline]
     pub fn must_wait(&self, depends: Dependency) -> bool {
-        !self.node.is_durable(depends) && !canary::is(Bug::AckBeforeSync)
+        !self.node.is_durable(depends)
     }
 
     /// Resolves when all of these are durable.

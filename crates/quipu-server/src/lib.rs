@@ -22,8 +22,6 @@ mod threads;
 mod upkeep;
 pub mod waker;
 
-/// Chooses the deliberate bug of this process by name; answers whether there is one of that name.
+// For the binary of the build with deliberate bugs, which chooses among them by name.
 #[cfg(feature = "canary")]
-pub fn choose_canary(name: &str) -> bool {
-    quipu_core::canary::choose(name)
-}
+pub use quipu_core::{canary, failpoint};

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use parking_lot::Mutex;
 use quipu_core::clock::ClockDoubt;
+use quipu_core::failpoint::{Point, reach};
 use quipu_core::node::{Nature, Node};
 use quipu_core::shard::{Shard, ShardLimits};
 use quipu_log::fold::Folder;
@@ -301,8 +302,12 @@ fn begin_epoch(
     for shard in shards {
         shard.begin_epoch(now_ms, window_ms, &mut cut.payload);
     }
+    reach(Point::EpochBegun);
     log.append(&cut)?;
-    log.flush(&mut Vec::new())
+    reach(Point::EpochWritten);
+    log.flush(&mut Vec::new())?;
+    reach(Point::EpochDurable);
+    Ok(())
 }
 
 fn start_upkeep(

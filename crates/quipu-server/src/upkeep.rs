@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use parking_lot::Mutex;
 use quipu_core::clock::DEVIATION_MS_REPORTED;
+use quipu_core::failpoint::{Point, reach};
 use quipu_core::node::Cells;
 use quipu_log::fold::{Folder, Outcome, Segments};
 use quipu_log::storage::Storage;
@@ -239,6 +240,8 @@ fn reap(hub: &Hub) {
 /// Ends a node in order: all that was decided becomes durable, and the log says so.
 pub(crate) fn finish(hub: &Hub) {
     if let Ok(Committed::Wrote | Committed::Nothing) = hub.commit() {
+        reach(Point::ShutdownCommitted);
         hub.mark();
+        reach(Point::ShutdownMarked);
     }
 }

@@ -33,6 +33,7 @@ pub struct Driver<L> {
     pub now: u64,
     held: Vec<Held>,
     durable: Vec<(u16, u64)>,
+    is_roomy: bool,
 }
 
 impl<L: fmt::Debug> fmt::Debug for Driver<L> {
@@ -72,7 +73,15 @@ impl<L: Log> Driver<L> {
             Nature { groups: log.groups(), tokens_max: 10_000 },
         );
         node.set_room(log.room(), false);
-        Ok(Self { prepare: Box::new(|| {}), node, log, now, held: Vec::new(), durable })
+        Ok(Self {
+            prepare: Box::new(|| {}),
+            node,
+            log,
+            now,
+            held: Vec::new(),
+            durable,
+            is_roomy: false,
+        })
     }
 
     /// Makes log space ahead of need in this way.
@@ -83,9 +92,19 @@ impl<L: Log> Driver<L> {
         self
     }
 
-    fn make_room(&mut self) {
+    /// The same, where segments are too small for what may be admitted at once: whoever drives
+    /// takes care that what is open fits into a frame.
+    #[must_use]
+    pub fn with_roomy_preparer(mut self, prepare: impl FnMut() + 'static) -> Self {
+        self.is_roomy = true;
+        self.with_preparer(prepare)
+    }
+
+    /// Makes log space, and lets the node know of it.
+    pub fn make_room(&mut self) {
         (self.prepare)();
-        self.node.set_room(self.log.room(), false);
+        let room = if self.is_roomy { u64::MAX / 2 } else { self.log.room() };
+        self.node.set_room(room, false);
     }
 
     /// Decides a request; its reply is held. Returns what was decided.
@@ -118,7 +137,8 @@ impl<L: Log> Driver<L> {
     /// The log failed.
     pub fn append(&mut self) -> Result<(), LogError> {
         let mut cut = Cut::default();
-        self.node.cut(&mut cut.payload, &mut cut.batches, |_| 0);
+        let room = if self.is_roomy { u64::MAX / 2 } else { 0 };
+        self.node.cut(&mut cut.payload, &mut cut.batches, |_| room);
         if !cut.batches.is_empty() {
             self.log.append(&cut)?;
         }

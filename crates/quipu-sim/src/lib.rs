@@ -4,8 +4,41 @@
 //! [`driver`] is the commit step: replies are held until what they depend on is durable.
 //! [`recovery`] goes from a log to shards, and [`shards`] holds them.
 //!
+//! A seed is a [`world`]: [`options`] is all that it decides, [`schedule`] its one heap of
+//! [`event`]s, [`trace`] all that happened as one number, [`coverage`] how often. [`workload`] is
+//! what clients want; [`clients`] and [`senders`] how they go about it; [`machine`] a [`disk`],
+//! a [`clock`] and the [`process`] of a node over a [`store`]. [`shadow`] is what must be answered,
+//! [`witness`] what must be recovered, [`tally`] what clients can foretell, and [`checks`] the
+//! promises by name. [`crash`] is every crash of short traces, [`flip`] every flipped bit of small
+//! stores. [`run`] goes through one seed, and [`verdict`] is what a runner found.
+//!
 //! Never here: a real file, clock, thread or socket. What a seed does, it does again.
 
+pub mod campaign;
+pub mod checks;
+pub mod clients;
+pub mod clock;
+pub mod coverage;
+pub mod crash;
+pub mod disk;
 pub mod driver;
+pub mod event;
+pub mod flip;
+pub mod machine;
+pub mod options;
+pub mod process;
 pub mod recovery;
+pub mod request;
+pub mod rule;
+pub mod run;
+pub mod schedule;
+pub mod senders;
+pub mod shadow;
 pub mod shards;
+pub mod store;
+pub mod tally;
+pub mod trace;
+pub mod verdict;
+pub mod witness;
+pub mod workload;
+pub mod world;

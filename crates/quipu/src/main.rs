@@ -6,6 +6,8 @@
 mod args;
 mod cmd;
 mod output;
+#[cfg(feature = "canary")]
+mod sabotage;
 mod settings;
 
 use std::process::ExitCode;

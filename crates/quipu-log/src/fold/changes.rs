@@ -1,6 +1,9 @@
 //! A log composed without its base, in bounded memory: what does not fit is spilled as sorted runs.
 
-use quipu_core::snapshot::{Change, ChangeSet, Place, ShardMeta, put_change};
+use quipu_core::{
+    failpoint::{Point, reach},
+    snapshot::{Change, ChangeSet, Place, ShardMeta, put_change},
+};
 
 use crate::{
     fold::FoldFailed,
@@ -61,6 +64,7 @@ impl<S: Storage> Changes<S> {
             writer.put(|out| put_change(out, &place, &change))?;
         }
         self.spilled_bytes += writer.finish()?.1;
+        reach(Point::FoldSpilled);
         Ok(())
     }
 

@@ -9,6 +9,7 @@
 use std::{collections::BTreeMap, io, sync::Arc};
 
 use parking_lot::Mutex;
+use stdx::hash::hash64;
 
 use crate::storage::{Storage, StorageFile};
 
@@ -37,12 +38,25 @@ pub enum Keep {
     },
     /// Each change kept, lost or torn by a seed.
     Random(u64),
+    /// The changes whose bits are set: bit 0 is the oldest. Beyond 64 nothing is kept.
+    Chosen(u64),
+    /// Those of [`Keep::Chosen`], and of the change `index` the sectors whose bits are set, beyond
+    /// 64 none.
+    Sectors {
+        /// Which of the others are kept.
+        chosen: u64,
+        /// Which change is torn.
+        index: usize,
+        /// Which of its sectors are kept.
+        sectors: u64,
+    },
 }
 
 /// A directory in memory. Clones share it.
 #[derive(Debug, Clone)]
 pub struct Memory {
     disk: Arc<Mutex<Disk>>,
+    block_bytes: u32,
 }
 
 /// An open file of a [`Memory`].
@@ -52,7 +66,7 @@ pub struct MemoryFile {
     inode: u64,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Clone)]
 struct Disk {
     files: BTreeMap<u64, Images>,
     names: BTreeMap<String, u64>,
@@ -64,13 +78,16 @@ struct Disk {
 
 #[derive(Debug, Default, Clone)]
 struct Images {
-    cached: Vec<u8>,
-    durable: Vec<u8>,
+    cached: Arc<Vec<u8>>,
+    /// Shares its memory with the cached image while both are the same.
+    durable: Arc<Vec<u8>>,
+    /// Whether the cache shows what the device never took.
+    is_stale: bool,
 }
 
 #[derive(Debug, Clone)]
 enum Change {
-    Data { inode: u64, offset: u64, bytes: Vec<u8> },
+    Data { inode: u64, offset: u64, bytes: Arc<[u8]> },
     Length { inode: u64, length: u64 },
     Link { name: String, inode: u64 },
     Unlink { name: String, inode: u64 },
@@ -95,7 +112,13 @@ impl Default for Memory {
 impl Memory {
     /// Returns an empty disk without a limit.
     pub fn new() -> Self {
-        Self { disk: Arc::new(Mutex::new(Disk::default())) }
+        Self::with_blocks(SECTOR_BYTES as u32)
+    }
+
+    /// Returns an empty disk that says to write blocks of so many bytes, a power of two, whole. It
+    /// tears at every sector all the same.
+    pub fn with_blocks(block_bytes: u32) -> Self {
+        Self { disk: Arc::new(Mutex::new(Disk::default())), block_bytes }
     }
 
     /// Limits the sum of all file lengths to `capacity` bytes (none: no limit); beyond it writes
@@ -127,9 +150,10 @@ impl Memory {
         let used: Vec<u64> = after.names.values().copied().collect();
         after.files.retain(|inode, _| used.contains(inode));
         for images in after.files.values_mut() {
-            images.cached = images.durable.clone();
+            images.cached = Arc::clone(&images.durable);
+            images.is_stale = false;
         }
-        Self { disk: Arc::new(Mutex::new(after)) }
+        Self { disk: Arc::new(Mutex::new(after)), block_bytes: self.block_bytes }
     }
 
     /// Returns an independent copy in which everything is durable.
@@ -138,10 +162,45 @@ impl Memory {
         self.power_cut(Keep::All)
     }
 
+    /// Returns an independent copy, with what waits for a sync.
+    #[must_use]
+    pub fn fork(&self) -> Self {
+        let disk = self.disk.lock().clone();
+        Self { disk: Arc::new(Mutex::new(disk)), block_bytes: self.block_bytes }
+    }
+
+    /// Returns how many sectors the unsynced write with this number touches; none if it is another
+    /// kind of change.
+    pub fn unsynced_sectors(&self, index: usize) -> Option<usize> {
+        match self.disk.lock().pending.get(index)? {
+            Change::Data { offset, bytes, .. } => Some(sectors(*offset, bytes).count()),
+            _ => None,
+        }
+    }
+
+    /// Returns a number that stands for what is durable: names and contents.
+    pub fn fingerprint(&self) -> u64 {
+        let disk = self.disk.lock();
+        let mut all = Vec::new();
+        for (name, inode) in &disk.durable_names {
+            let contents = disk.files.get(inode).map(|images| images.durable.as_slice());
+            all.extend_from_slice(name.as_bytes());
+            all.extend_from_slice(&hash64(0, contents.unwrap_or_default()).to_le_bytes());
+        }
+        hash64(0, &all)
+    }
+
     /// Drops what waits for a sync of any file although reads still see it: what a kernel does
     /// with the pages of a failed `fsync`.
     pub fn lose_unsynced(&self) {
-        self.disk.lock().pending.retain(|change| change.inode().is_none());
+        let mut disk = self.disk.lock();
+        let pending = std::mem::take(&mut disk.pending);
+        for change in pending {
+            match change.inode().and_then(|inode| disk.files.get_mut(&inode)) {
+                Some(images) => images.is_stale = true,
+                None => disk.pending.push(change),
+            }
+        }
     }
 
     /// Flips one bit of file `name`, durably; false when the file is shorter.
@@ -150,7 +209,16 @@ impl Memory {
         let Some(inode) = disk.names.get(name).copied() else { return false };
         let Some(images) = disk.files.get_mut(&inode) else { return false };
         let (byte, mask) = ((bit / 8) as usize, 1 << (bit % 8));
-        let flip = |image: &mut Vec<u8>| image.get_mut(byte).map(|byte| *byte ^= mask).is_some();
+        let is_same = Arc::ptr_eq(&images.cached, &images.durable);
+        let flip = |image: &mut Arc<Vec<u8>>| {
+            Arc::make_mut(image).get_mut(byte).map(|byte| *byte ^= mask).is_some()
+        };
+        if is_same {
+            images.cached = Arc::default();
+            let flipped = flip(&mut images.durable);
+            images.cached = Arc::clone(&images.durable);
+            return flipped;
+        }
         flip(&mut images.cached) & flip(&mut images.durable)
     }
 }
@@ -160,6 +228,7 @@ enum Fate {
     Kept,
     Lost,
     Torn(u64),
+    Sectors(u64),
 }
 
 fn fate(keep: Keep, index: usize) -> Fate {
@@ -171,6 +240,10 @@ fn fate(keep: Keep, index: usize) -> Fate {
         Keep::AllBut(but) => kept(but != index),
         Keep::Torn { index: torn, seed, .. } if torn == index => Fate::Torn(seed),
         Keep::Torn { others, .. } => kept(others),
+        Keep::Sectors { index: torn, sectors, .. } if torn == index => Fate::Sectors(sectors),
+        Keep::Chosen(chosen) | Keep::Sectors { chosen, .. } => {
+            kept(index < 64 && chosen >> index & 1 == 1)
+        }
         Keep::Random(seed) => match mix(seed, index as u64) % 3 {
             0 => Fate::Lost,
             1 => Fate::Kept,
@@ -181,7 +254,7 @@ fn fate(keep: Keep, index: usize) -> Fate {
 
 /// Spreads a seed and a number over 64 bits.
 fn mix(seed: u64, number: u64) -> u64 {
-    stdx::hash::hash64(seed, &number.to_le_bytes())
+    hash64(seed, &number.to_le_bytes())
 }
 
 impl Disk {
@@ -189,31 +262,33 @@ impl Disk {
         match fate {
             Fate::Lost => {}
             Fate::Kept => self.make_durable(change),
-            Fate::Torn(seed) => self.tear(change, seed),
+            Fate::Torn(seed) => {
+                self.tear(change, |_, at| mix(seed, at) & 1 == 0, seed & 1 == 0);
+            }
+            Fate::Sectors(bits) => {
+                self.tear(
+                    change,
+                    |number, _| number < 64 && bits >> number & 1 == 1,
+                    bits & 1 == 1,
+                );
+            }
         }
     }
 
-    /// Applies only those sectors of a write that the seed keeps. Anything else is atomic.
-    fn tear(&mut self, change: &Change, seed: u64) {
+    /// Applies only those sectors of a write that are kept, told by their number and offset.
+    /// Anything else is atomic, and kept or not as `whole` says.
+    fn tear(&mut self, change: &Change, keeps: impl Fn(usize, u64) -> bool, whole: bool) {
         let Change::Data { inode, offset, bytes } = change else {
-            if seed & 1 == 0 {
+            if whole {
                 self.make_durable(change);
             }
             return;
         };
-        let mut done = 0;
-        while done < bytes.len() {
-            let at = *offset as usize + done;
-            let length = (SECTOR_BYTES - at % SECTOR_BYTES).min(bytes.len() - done);
-            if mix(seed, at as u64) & 1 == 0 {
-                let sector = bytes[done..done + length].to_vec();
-                self.make_durable(&Change::Data {
-                    inode: *inode,
-                    offset: at as u64,
-                    bytes: sector,
-                });
+        for (number, (at, sector)) in sectors(*offset, bytes).enumerate() {
+            if keeps(number, at) {
+                let bytes = sector.into();
+                self.make_durable(&Change::Data { inode: *inode, offset: at, bytes });
             }
-            done += length;
         }
     }
 
@@ -221,12 +296,12 @@ impl Disk {
         match change {
             Change::Data { inode, offset, bytes } => {
                 if let Some(images) = self.files.get_mut(inode) {
-                    write(&mut images.durable, bytes, *offset);
+                    write(Arc::make_mut(&mut images.durable), bytes, *offset);
                 }
             }
             Change::Length { inode, length } => {
                 if let Some(images) = self.files.get_mut(inode) {
-                    images.durable.resize(*length as usize, 0);
+                    Arc::make_mut(&mut images.durable).resize(*length as usize, 0);
                 }
             }
             Change::Link { name, inode } => {
@@ -247,8 +322,14 @@ impl Disk {
     }
 
     fn sync(&mut self, inode: Option<u64>) {
-        let pending = std::mem::take(&mut self.pending);
-        for change in pending {
+        let images = inode.and_then(|inode| self.files.get_mut(&inode));
+        if let Some(images) = images.filter(|images| !images.is_stale) {
+            // Nothing will wait any more, and no page was lost: both images are the same.
+            images.durable = Arc::clone(&images.cached);
+            self.pending.retain(|change| change.inode() != inode);
+            return;
+        }
+        for change in std::mem::take(&mut self.pending) {
             if change.inode() == inode {
                 self.make_durable(&change);
             } else {
@@ -269,6 +350,19 @@ impl Disk {
         }
         Ok(())
     }
+}
+
+/// The sectors that a write touches: where each part begins, and its bytes.
+fn sectors(offset: u64, bytes: &[u8]) -> impl Iterator<Item = (u64, &[u8])> {
+    let mut rest = bytes;
+    let mut at = offset;
+    std::iter::from_fn(move || {
+        let length = (SECTOR_BYTES - at as usize % SECTOR_BYTES).min(rest.len());
+        let (sector, after) = rest.split_at_checked(length).filter(|_| length > 0)?;
+        let begin = at;
+        (rest, at) = (after, at + length as u64);
+        Some((begin, sector))
+    })
 }
 
 fn write(image: &mut Vec<u8>, bytes: &[u8], offset: u64) {
@@ -334,7 +428,7 @@ impl Storage for Memory {
     }
 
     fn block_bytes(&self) -> u32 {
-        SECTOR_BYTES as u32
+        self.block_bytes
     }
 }
 
@@ -352,8 +446,8 @@ impl StorageFile for MemoryFile {
         let mut disk = self.disk.lock();
         disk.grow(self.inode, offset + bytes.len() as u64)?;
         let images = disk.files.get_mut(&self.inode).ok_or_else(not_found)?;
-        write(&mut images.cached, bytes, offset);
-        disk.pending.push(Change::Data { inode: self.inode, offset, bytes: bytes.to_vec() });
+        write(Arc::make_mut(&mut images.cached), bytes, offset);
+        disk.pending.push(Change::Data { inode: self.inode, offset, bytes: bytes.into() });
         Ok(())
     }
 
@@ -371,7 +465,7 @@ impl StorageFile for MemoryFile {
         let mut disk = self.disk.lock();
         disk.grow(self.inode, length)?;
         let images = disk.files.get_mut(&self.inode).ok_or_else(not_found)?;
-        images.cached.resize(length as usize, 0);
+        Arc::make_mut(&mut images.cached).resize(length as usize, 0);
         disk.pending.push(Change::Length { inode: self.inode, length });
         Ok(())
     }

@@ -12,6 +12,7 @@ use std::{
 };
 
 use parking_lot::Mutex;
+use quipu_core::failpoint::{Point, reach};
 
 use crate::{
     storage::Storage,
@@ -148,8 +149,10 @@ impl<S: Storage> Pool<S> {
         {
             return Err(error);
         }
+        reach(Point::FoldRetired);
         // One at a time: were two unsynced, a power cut could leave a gap between segments.
         self.storage.sync_dir()?;
+        reach(Point::FoldRetiredDurably);
         let there = keep && self.storage.open(&spare).is_ok();
         let mut state = self.state.lock();
         state.sealed.remove(0);

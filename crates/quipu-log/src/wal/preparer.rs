@@ -2,6 +2,7 @@
 
 use std::{io, sync::Arc};
 
+use quipu_core::failpoint::{Point, reach};
 use thiserror::Error;
 
 use crate::{
@@ -79,6 +80,7 @@ impl<S: Storage> Preparer<S> {
             return Err(PrepareError::Stuck { file: segment::name(sequence) });
         }
         let (name, file) = self.open_raw(sequence)?;
+        reach(Point::PrepareCreated);
         let header = Header {
             block_bytes: self.pool.storage.block_bytes(),
             store_id: self.pool.store_id,
@@ -86,7 +88,7 @@ impl<S: Storage> Preparer<S> {
             sequence,
         };
         let length = self.pool.segment_bytes;
-        if let Err(source) = segment::format(&file, &header, length).and_then(|()| file.sync()) {
+        if let Err(source) = fill(&file, &header, length) {
             return Err(self.give_up(name, source));
         }
         if let Err(source) = segment::publish(&self.pool.storage, &name, sequence) {
@@ -95,6 +97,7 @@ impl<S: Storage> Preparer<S> {
             return Err(PrepareError::Storage { file: segment::name(sequence), source });
         }
         self.pool.put_ready(Segment { file, header, length });
+        reach(Point::PrepareDone);
         Ok(())
     }
 
@@ -125,6 +128,15 @@ impl<S: Storage> Preparer<S> {
             _ => PrepareError::Storage { file: name, source },
         }
     }
+}
+
+/// Fills the file of a segment, durably.
+fn fill<F: StorageFile>(file: &F, header: &Header, length: u64) -> io::Result<()> {
+    segment::format(file, header, length)?;
+    reach(Point::PrepareZeroed);
+    file.sync()?;
+    reach(Point::PrepareSynced);
+    Ok(())
 }
 
 /// An unfinished file of an attempt that failed may still be there; it is overwritten anyway.

@@ -1,6 +1,8 @@
 //! The last step of recovery: a fresh segment with everything that is not proven durable, synced
 //! before it is named; then room is given back.
 
+use quipu_core::failpoint::{Point, reach};
+
 use crate::{
     storage::{Storage, StorageFile},
     wal::{
@@ -31,6 +33,7 @@ pub(crate) fn publish<S: Storage>(
         Some(segment) => segment,
         None => create(storage, &chain, length, (options.random)())?,
     };
+    reach(Point::RecoverCreated);
     let sequence = fresh.header.sequence;
     let stock = Stock {
         spares: std::mem::take(&mut chain.spares),
@@ -46,11 +49,14 @@ pub(crate) fn publish<S: Storage>(
     };
     let mut wal = Wal::new(pool, fresh, start);
     rewrite(&chain, walk, &mut wal)?;
+    reach(Point::RecoverRewritten);
     let unfinished = segment::unfinished_name(sequence);
     wal.file().sync().map_err(storage_failed("sync", &unfinished))?;
+    reach(Point::RecoverSynced);
     segment::publish(storage, &unfinished, sequence)
         .map_err(storage_failed("name", &unfinished))?;
     wal.all_durable();
+    reach(Point::RecoverNamed);
     if !chain.marked {
         store::write(storage, chain.identity).map_err(storage_failed("write", store::NAME))?;
     }
@@ -58,11 +64,14 @@ pub(crate) fn publish<S: Storage>(
     Ok(wal)
 }
 
-/// Returns the length of the fresh segment: as configured, or what the unproven frames need.
+/// Returns the length of the fresh segment: as configured, or what the unproven frames need and one
+/// more frame of the largest kind. A life begins with a frame, before another segment is prepared.
 fn fresh_length<S: Storage>(storage: &S, walk: &Walk, options: &Options) -> u64 {
     let block = storage.block_bytes();
     let frames = walk.tail.iter().map(|tail| frame::extent(u64::from(tail.length), block));
-    let needed = u64::from(block) + frames.sum::<u64>() + frame::extent(0, block);
+    let marks = 2 * frame::extent(0, block);
+    let one_more = frame::extent(u64::from(options.frame_bytes_max), block);
+    let needed = u64::from(block) + frames.sum::<u64>() + marks + one_more;
     options.segment_bytes.max(needed)
 }
 
@@ -86,10 +95,12 @@ fn drop_later<S: Storage>(
             let unfinished = segment::unfinished_name(segment.header.sequence);
             storage.rename(&name, &unfinished).map_err(storage_failed("rename", &name))?;
             storage.sync_dir().map_err(storage_failed("sync", ""))?;
+            reach(Point::RecoverDropped);
             return Ok(Some(segment));
         }
         storage.remove(&name).map_err(storage_failed("remove", &name))?;
         storage.sync_dir().map_err(storage_failed("sync", ""))?;
+        reach(Point::RecoverDropped);
     }
     Ok(None)
 }
@@ -150,6 +161,7 @@ fn shorten<S: Storage>(chain: &Chain<S>, walk: &Walk) -> Result<(), RecoverError
             let name = segment.name();
             segment.file.set_length(length).map_err(storage_failed("shorten", &name))?;
             segment.file.sync().map_err(storage_failed("sync", &name))?;
+            reach(Point::RecoverShortened);
         }
     }
     Ok(())

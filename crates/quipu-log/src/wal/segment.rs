@@ -6,6 +6,10 @@
 
 use std::io;
 
+use quipu_core::{
+    canary::{self, Bug},
+    failpoint::{Point, reach},
+};
 use stdx::checksum::crc32c;
 
 use crate::storage::{Storage, StorageFile, fill_zeros};
@@ -161,7 +165,12 @@ pub(crate) fn format<F: StorageFile>(file: &F, header: &Header, length: u64) -> 
 /// Gives a complete and synced segment its name, durably.
 pub(crate) fn publish<S: Storage>(storage: &S, from: &str, sequence: u64) -> io::Result<()> {
     storage.rename(from, &name(sequence))?;
-    storage.sync_dir()
+    reach(Point::SegmentRenamed);
+    if !canary::is(Bug::NoDirSync) {
+        storage.sync_dir()?;
+    }
+    reach(Point::SegmentNamed);
+    Ok(())
 }
 
 #[cfg(test)]

@@ -5,6 +5,7 @@
 
 use std::io;
 
+use quipu_core::failpoint::{Point, reach};
 use stdx::checksum::crc32c;
 
 use crate::storage::{Storage, StorageFile};
@@ -81,7 +82,9 @@ pub(crate) fn write<S: Storage>(storage: &S, identity: Identity) -> io::Result<(
     let file = storage.create(UNFINISHED_NAME)?;
     file.write_at(&encode(identity), 0)?;
     file.sync()?;
+    reach(Point::StoreWritten);
     storage.rename(UNFINISHED_NAME, NAME)?;
+    reach(Point::StoreRenamed);
     storage.sync_dir()
 }
 

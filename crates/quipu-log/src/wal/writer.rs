@@ -5,6 +5,10 @@
 
 use std::{io, sync::Arc};
 
+use quipu_core::{
+    canary::{self, Bug},
+    failpoint::{Point, reach},
+};
 use stdx::checksum::crc32c;
 use thiserror::Error;
 
@@ -163,12 +167,27 @@ impl<S: Storage> Wal<S> {
     pub fn sync(&mut self) -> Result<u64, WriteError> {
         self.check()?;
         if self.durable < self.position {
-            if let Err(source) = self.segment.file.sync() {
+            reach(Point::SyncBegun);
+            if let Err(source) = self.sync_file()
+                && !canary::is(Bug::SyncErrorIgnored)
+            {
                 return Err(self.fail("sync", source));
             }
+            reach(Point::SyncDone);
             self.durable = self.position;
         }
         Ok(self.durable)
+    }
+
+    fn sync_file(&self) -> io::Result<()> {
+        if canary::is(Bug::SyncNothing) {
+            return Ok(());
+        }
+        let synced = self.segment.file.sync();
+        if synced.is_err() && canary::is(Bug::SyncRetried) {
+            return self.segment.file.sync();
+        }
+        synced
     }
 
     /// Syncs, then writes and syncs a frame that says so: from then on recovery knows that damage
@@ -183,8 +202,10 @@ impl<S: Storage> Wal<S> {
             return Ok(());
         }
         self.check()?;
+        reach(Point::MarkBegun);
         self.put_frame(Kind::Mark, self.durable, &[])?;
         self.sync()?;
+        reach(Point::MarkDone);
         Ok(())
     }
 
@@ -223,7 +244,9 @@ impl<S: Storage> Wal<S> {
     fn fail(&mut self, operation: &'static str, source: io::Error) -> WriteError {
         let (file, source) = (self.segment.name(), Arc::new(source));
         let error = WriteError::Failed { operation, file, offset: self.offset, source };
-        self.failed = Some(error.clone());
+        if !canary::is(Bug::FailureNotLatched) {
+            self.failed = Some(error.clone());
+        }
         error
     }
 
@@ -246,8 +269,11 @@ impl<S: Storage> Wal<S> {
     }
 
     fn next_segment(&mut self) -> Result<bool, WriteError> {
-        self.sync()?;
+        if !canary::is(Bug::NextSegmentEarly) {
+            self.sync()?;
+        }
         let Some(next) = self.pool.take_ready() else { return Ok(false) };
+        reach(Point::SegmentFull);
         let sealed = SegmentInfo {
             sequence: self.segment.header.sequence,
             positions: self.first..self.position + 1,
@@ -257,6 +283,7 @@ impl<S: Storage> Wal<S> {
         self.offset = u64::from(next.header.block_bytes);
         self.first = self.position + 1;
         self.segment = next;
+        reach(Point::SegmentBegun);
         Ok(true)
     }
 
@@ -287,15 +314,32 @@ impl<S: Storage> Wal<S> {
         let extent = frame::extent(u64::from(header.length), self.segment.header.block_bytes);
         self.buffer.resize(extent as usize, 0);
         assert!(self.offset + extent <= self.segment.length, "a frame ends within its segment");
-        if let Err(source) = self.segment.file.write_at(&self.buffer, self.offset) {
+        reach(Point::FrameBuilt);
+        if canary::is(Bug::FrameTouchesDurable) {
+            self.write_block_before();
+        }
+        if let Err(source) = self.segment.file.write_at(&self.buffer, self.offset)
+            && !canary::is(Bug::WriteErrorIgnored)
+        {
             return Err(self.fail("write", source));
         }
+        reach(Point::FrameWritten);
         self.offset += extent;
         self.written_bytes += extent;
         self.position += 1;
         self.link = checksum;
         self.marked = kind == Kind::Mark;
         Ok(self.position)
+    }
+
+    /// Writes the block before the next frame once more, as it is: only a deliberate bug does.
+    #[cold]
+    fn write_block_before(&self) {
+        let block = self.segment.header.block_bytes;
+        let mut bytes = vec![0; block as usize];
+        let offset = self.offset - u64::from(block);
+        let read = self.segment.file.read_at(&mut bytes, offset);
+        let _failed = read.and_then(|_| self.segment.file.write_at(&bytes, offset)).is_err();
     }
 
     pub(crate) fn pool(&self) -> Arc<Pool<S>> {

@@ -1,8 +1,7 @@
 //! What one Redis client says, command after command.
 
-use quipu_core::canary::{self, Bug};
 use quipu_core::op::{Ack, ReadLevel};
-use quipu_core::outcome::{Dependency, Reply, Verdict};
+use quipu_core::outcome::{Dependency, Reply};
 use quipu_metrics::label::{ConnectionCut, Surface};
 use quipu_metrics::name::Counter;
 use quipu_metrics::settings::{self, Settings};
@@ -209,11 +208,6 @@ impl Session {
         } else {
             self.read_waits(asked.read)
         };
-        if canary::is(Bug::RejectionNotHeld)
-            && reply.result.is_ok_and(|outcome| outcome.verdict == Verdict::Rejected)
-        {
-            return None;
-        }
         (waits && hub.must_wait(reply.depends)).then_some(reply.depends)
     }
 

@@ -5,5 +5,7 @@
 
 mod client;
 mod crash;
+mod crashes;
 mod fault;
+mod flips;
 mod late;

@@ -46,7 +46,8 @@ enum LogFormat {
 pub(crate) fn run(args: &ServeArgs) -> anyhow::Result<ExitCode> {
     let (settings, _) = settings::load(&args.settings)?;
     log_to_stderr(args)?;
-    choose_canary()?;
+    #[cfg(feature = "canary")]
+    crate::sabotage::arrange()?;
     let signals = Signals::new([SIGTERM, SIGINT]).context("cannot listen for signals")?;
     let node = start(settings.clone())?;
     output::print(&banner(&settings, &node.started))?;
@@ -63,23 +64,6 @@ fn log_to_stderr(args: &ServeArgs) -> anyhow::Result<()> {
         LogFormat::Text => builder.with_ansi(false).init(),
         LogFormat::Json => builder.json().init(),
     }
-    Ok(())
-}
-
-/// In a build with deliberate bugs, puts the one in force that the environment names.
-#[cfg(feature = "canary")]
-fn choose_canary() -> anyhow::Result<()> {
-    match std::env::var("QUIPU_CANARY") {
-        Ok(name) if !name.is_empty() && !quipu_server::choose_canary(&name) => {
-            anyhow::bail!("QUIPU_CANARY={name}: there is no such bug")
-        }
-        _ => Ok(()),
-    }
-}
-
-#[cfg(not(feature = "canary"))]
-#[expect(clippy::unnecessary_wraps, reason = "the build with bugs can fail here")]
-fn choose_canary() -> anyhow::Result<()> {
     Ok(())
 }
 

@@ -8,7 +8,7 @@ use crate::{
     },
     wal::{
         Recovered,
-        tests::{numbers, open, open_from, payload},
+        tests::{Frames, numbers, open, open_from, payload},
     },
 };
 
@@ -227,4 +227,49 @@ fn a_crash_while_segments_are_recycled_loses_nothing_after_the_start() {
             break;
         }
     }
+}
+
+/// A log whose second segment holds only a torn frame, of which the first sector is on disk; and
+/// the position of that frame.
+fn torn_at_the_begin_of_a_segment() -> (Memory, u64) {
+    let memory = Memory::new();
+    let (mut recovered, _) = open(&memory, 1).unwrap();
+    for number in 1..=4 {
+        recovered.preparer.run().unwrap();
+        recovered.wal.write(&[&payload(number)]).unwrap();
+        recovered.wal.sync().unwrap();
+    }
+    assert!(recovered.wal.seal().unwrap());
+    recovered.wal.write(&[&[5; 700]]).unwrap();
+    let torn = memory.unsynced() - 1;
+    let keep = Keep::Sectors { chosen: u64::MAX, index: torn, sectors: 1 };
+    (memory.power_cut(keep), recovered.wal.position())
+}
+
+#[test]
+fn what_follows_a_snapshot_links_to_the_frame_before_it() {
+    let (memory, start) = torn_at_the_begin_of_a_segment();
+    let (mut recovered, frames) = open_from(&memory, 2, start).unwrap();
+    assert_eq!(frames, Frames::new());
+    recovered.wal.write(&[&payload(5)]).unwrap();
+    recovered.wal.sync().unwrap();
+    drop(recovered);
+    // The history is read from its beginning: by an audit, or where the snapshot was damaged.
+    let (_, frames) = open(&memory, 3).unwrap();
+    assert_eq!(numbers(&frames), [1, 2, 3, 4, 5]);
+}
+
+#[test]
+fn a_long_end_leaves_room_for_the_first_frame_of_a_life() {
+    let memory = Memory::new();
+    let (mut recovered, _) = open(&memory, 1).unwrap();
+    recovered.preparer.run().unwrap();
+    // The segment is full of frames that nothing proves durable.
+    for _ in 0..6 {
+        recovered.wal.write(&[&payload(1)]).unwrap();
+    }
+    drop(recovered);
+    let (mut recovered, frames) = open(&memory, 2).unwrap();
+    assert_eq!(frames.len(), 6);
+    recovered.wal.write(&[&[7; 900]]).unwrap();
 }
