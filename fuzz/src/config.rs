@@ -6,6 +6,7 @@
 //! is accepted as the same; the last layer wins.
 
 use std::ffi::OsString;
+use std::fmt::Write;
 use std::os::unix::ffi::OsStringExt;
 
 use quipu_metrics::knob::{KNOBS, Key};
@@ -13,6 +14,7 @@ use quipu_metrics::settings::{Settings, SettingsError, Source, Values};
 
 /// The program's own file, which no library offers: what reads the layers.
 #[expect(dead_code, reason = "files and the process's own environment are not read here")]
+#[rustfmt::skip] // its own crate formats it
 #[path = "../../crates/quipu/src/settings.rs"]
 mod settings;
 
@@ -108,7 +110,7 @@ fn accepted(settings: &Settings, values: &Values) {
     for knob in KNOBS {
         assert!(knob.parse(&values.get(knob.key).text).is_ok(), "{} is in its domain", knob.key);
         let quoted = toml::Value::String(settings.text(knob.key));
-        file.push_str(&format!("{} = {quoted}\n", knob.name));
+        writeln!(file, "{} = {quoted}", knob.name).expect("a string takes all");
     }
     let mut again = Values::defaults();
     over_text(&mut again, FILE, &file).unwrap_or_else(|error| panic!("{error}: {file}"));

@@ -5,6 +5,8 @@
 //! understood reads back when its meaning is written again; every reply and problem is JSON that
 //! says what it was made from.
 
+use std::fmt::Write;
+
 use quipu_core::op::{Ack, Action, Op, ReadLevel, Token, Ttl};
 use quipu_core::outcome::{Dependency, Outcome, Position, Refusal, Repeat, Reply, Verdict};
 use quipu_wire::http::ask::{self, Asks};
@@ -97,7 +99,7 @@ fn encode(bytes: &[u8]) -> String {
     for byte in bytes {
         match byte {
             b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' => text.push(char::from(*byte)),
-            other => text.push_str(&format!("%{other:02X}")),
+            other => write!(text, "%{other:02X}").expect("a string takes all"),
         }
     }
     text

@@ -1,9 +1,13 @@
 //! Ingest: lines out of pieces, names out of lines, requests out of names.
 //!
-//! The input is text: a pattern (`#` and a byte for one that is known, `!` for none), templates on
-//! one line with blanks between them, and the source. Lines are the same however the source arrives and
+//! The input is text: `#` and a byte that chooses a pattern, or `!` for none, templates on one line
+//! with blanks between them, and the source. Patterns are few: the crate `regex` is not ours, and
+//! compiling is slow. Lines are the same however the source arrives and
 //! however often the reader goes back; a template prints as what it was parsed from; every request
 //! reads back in the node as what was meant.
+
+use std::cell::RefCell;
+use std::collections::BTreeMap;
 
 use quipu_client::lines::{Lines, Position, Step};
 use quipu_client::matcher::Matcher;
@@ -15,17 +19,24 @@ use quipu_wire::resp::command::{Command, command};
 use quipu_wire::resp::frame::{Args, FrameLimits, Parsed, parse};
 use stdx::prng::Prng;
 
-/// Patterns that cost nothing to find again; most inputs use one of them.
-const PATTERNS: [&str; 5] = [
+/// Patterns as people write them, some of them wrong.
+const PATTERNS: [&str; 8] = [
     r"^(?<dir>/[^/]*)/(?:.*/)?(?:[^/]+\.(?<ext>[^./]+)|[^/]+)$",
     r"(?<word>\w+)",
     r"^(?<dir>\S+) (?<ext>\S+)(?<word> .*)?$",
     "",
     r"(?s)(?<ext>.*)",
+    r"(?<word>a|b)(?<ext>c)?",
+    "(",
+    r"(?-u)(?<word>[^\n]*)",
 ];
 
-/// Longest pattern that is compiled here: compiling is slow, and the crate `regex` is not ours.
-const PATTERN_BYTES_MAX: usize = 24;
+/// Matchers that are kept for inputs that differ in their source alone.
+const MATCHERS_KEPT: usize = 256;
+
+thread_local! {
+    static MATCHERS: RefCell<BTreeMap<(usize, String), Option<Matcher>>> = RefCell::default();
+}
 
 /// How often a reader goes back here.
 const BACKS_MAX: usize = 8;
@@ -37,24 +48,28 @@ pub fn run(input: &[u8]) {
     if head == b"!" {
         return lines(source);
     }
-    let templates: Vec<Template> = String::from_utf8_lossy(middle)
-        .split(' ')
-        .filter_map(|text| template(text))
-        .take(3)
-        .collect();
-    let (pattern, middle) = (String::from_utf8_lossy(head), String::from_utf8_lossy(middle));
-    let pattern = match head {
-        [b'#', n, ..] => PATTERNS[usize::from(*n) % PATTERNS.len()],
-        _ if head.len() <= PATTERN_BYTES_MAX => &pattern,
-        _ => return,
-    };
-    let Ok(mut matcher) = Matcher::new(pattern, &templates) else { return };
-    assert_eq!(matcher.templates(), templates.len());
+    let templates: Vec<Template> =
+        String::from_utf8_lossy(middle).split(' ').filter_map(template).take(3).collect();
+    let (pattern, middle) = (pattern(head), String::from_utf8_lossy(middle));
     let streams: Vec<StreamRequests> =
         templates.iter().map(|t| StreamRequests::new(stream(&middle, t.text()))).collect();
-    for (number, line) in source.split(|byte| *byte == b'\n').take(16).enumerate() {
-        count(&mut matcher, &streams, line, number as u64 + 1);
-    }
+    MATCHERS.with_borrow_mut(|kept| {
+        if kept.len() >= MATCHERS_KEPT {
+            kept.clear();
+        }
+        let made = || Matcher::new(PATTERNS[pattern], &templates).ok();
+        let matcher = kept.entry((pattern, middle.into_owned())).or_insert_with(made);
+        let Some(matcher) = matcher else { return };
+        assert_eq!(matcher.templates(), templates.len());
+        for (number, line) in source.split(|byte| *byte == b'\n').take(16).enumerate() {
+            count(matcher, &streams, line, number as u64 + 1);
+        }
+    });
+}
+
+/// Which pattern the first line chooses.
+fn pattern(head: &[u8]) -> usize {
+    head.get(1).map_or(0, |n| usize::from(*n) % PATTERNS.len())
 }
 
 /// The first line and what follows it.
@@ -83,9 +98,11 @@ fn piece(piece: &Piece) -> String {
 /// A stream's name is one that a node takes.
 fn stream(source: &str, template: &str) -> String {
     let generation = stdx::hash::hash64(2, source.as_bytes()) as u32;
-    let named = Source::named(source);
-    let source = named.unwrap_or_else(|_| Source::of_file(u64::MAX, source.as_bytes()));
-    let stream = source.stream(template, generation);
+    // Only files have generations.
+    let stream = match Source::named(source) {
+        Ok(named) => named.stream(template, 0),
+        Err(_) => Source::of_file(u64::MAX, source.as_bytes()).stream(template, generation),
+    };
     assert!((1..=quipu_core::limits::STREAM_BYTES_MAX).contains(&stream.len()), "{stream}");
     stream
 }

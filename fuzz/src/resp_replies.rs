@@ -35,10 +35,7 @@ pub fn run(input: &[u8]) {
 }
 
 /// Finds the ends of all replies in a stream that arrives in pieces, and the error that ended it.
-fn ends(
-    bytes: &[u8],
-    mut piece: impl FnMut(usize) -> usize,
-) -> (Vec<usize>, Option<DecodeError>) {
+fn ends(bytes: &[u8], mut piece: impl FnMut(usize) -> usize) -> (Vec<usize>, Option<DecodeError>) {
     let (mut scanner, mut ends) = (Scanner::default(), Vec::new());
     let (mut start, mut end) = (0, 0);
     while end < bytes.len() {
@@ -84,7 +81,9 @@ fn write(value: &Value, out: &mut Vec<u8>) {
         Value::Null => reply::null(out, Proto::Resp3),
         Value::Array(values) => {
             reply::array(out, values.len());
-            values.iter().for_each(|value| write(value, out));
+            for value in values {
+                write(value, out);
+            }
         }
     }
 }
@@ -124,7 +123,7 @@ fn written(script: &mut Script<'_>) {
     out.clear();
     let replies = [answer, node_reply(script), node_reply(script)];
     let many = [Many::Get, Many::Delete, Many::Exists][script.below(3)];
-    reply::many(&mut out, proto, many, &replies[..1 + script.below(3)]);
+    reply::many(&mut out, proto, many, &replies[..=script.below(3)]);
     one(&out);
     out.clear();
     let checkpoint = script.chance(128).then(|| script.number());

@@ -22,7 +22,7 @@ const PAYLOAD_BYTES_MAX: usize = 600;
 const SEGMENT_BYTES: u64 = 4096;
 
 /// Most steps of each phase: keeps logs small and executions many.
-const STEPS_MAX: usize = 24;
+const STEPS_MAX: usize = 14;
 
 /// A log on its disk, and what is known of it from outside.
 struct Store {
@@ -157,7 +157,7 @@ impl Store {
         let seen = twin.copy();
         let (opened, recovered) = open(&self.disk, 90);
         assert_eq!(open(&twin, 90).0, opened, "the same files, the same answer");
-        self.looked_at(&seen, &opened);
+        Self::looked_at(&seen, &opened);
         let Ok((payloads, report)) = opened else {
             assert!(spoiled != Spoiled::default(), "a log that nobody touched opens");
             return;
@@ -174,7 +174,7 @@ impl Store {
     }
 
     /// Looking on without changing anything says the same.
-    fn looked_at(&self, disk: &Memory, opened: &Opened) {
+    fn looked_at(disk: &Memory, opened: &Opened) {
         let mut payloads = Vec::new();
         let report = replay(disk, 1, |_, payload| {
             payloads.push(payload.to_vec());

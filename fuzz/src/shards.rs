@@ -55,7 +55,9 @@ pub fn live(mut shards: Vec<Shard>, names: &[&str]) -> Vec<u8> {
     shards.truncate(1 << shards.len().ilog2());
     let now = shards.iter().map(Shard::time_ms).max().unwrap_or(0).saturating_add(5);
     let mut log = Vec::new();
-    shards.iter_mut().for_each(|shard| shard.begin_epoch(now, 60_000, &mut log));
+    for shard in &mut shards {
+        shard.begin_epoch(now, 60_000, &mut log);
+    }
     let node = Node::new(LocalShards::new(shards), SEED, Nature { groups: true, tokens_max: 8 });
     node.set_room(1 << 30, false);
     for (index, name) in names.iter().enumerate() {

@@ -92,12 +92,8 @@ struct File {
 impl File {
     fn new(script: &mut Script<'_>) -> Self {
         let position = script.number();
-        let mut file = Self {
-            name: name(position),
-            bytes: Vec::new(),
-            items: Vec::new(),
-            is_right: true,
-        };
+        let mut file =
+            Self { name: name(position), bytes: Vec::new(), items: Vec::new(), is_right: true };
         file.header(script, position);
         let mut digest = (0, 0, 0);
         for _ in 0..script.below(4) {
@@ -187,6 +183,10 @@ impl File {
         let item = item(script);
         put_item(out, &item.0, &item.1);
         self.is_right &= self.items.last().is_none_or(|last| last.0 < item.0);
+        if let ItemValue::Shard(meta) = item.1 {
+            let counts = [meta.epoch, meta.batch, meta.time_ms];
+            self.is_right &= counts.iter().all(|count| *count <= u64::MAX >> 1);
+        }
         self.items.push(item);
     }
 }
