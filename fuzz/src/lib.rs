@@ -12,9 +12,11 @@
 mod args;
 pub mod config;
 mod disk;
+pub mod fold;
 pub mod http_requests;
 pub mod ingest;
 pub mod record;
+mod records;
 pub mod resp_commands;
 pub mod resp_frames;
 pub mod resp_replies;
@@ -37,6 +39,7 @@ pub struct Target {
 /// All targets.
 pub const TARGETS: &[Target] = &[
     Target { name: "config", run: config::run },
+    Target { name: "fold", run: fold::run },
     Target { name: "http_requests", run: http_requests::run },
     Target { name: "ingest", run: ingest::run },
     Target { name: "record", run: record::run },

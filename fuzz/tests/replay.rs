@@ -14,7 +14,8 @@ const BYTES_MAX: usize = 2048;
 
 fn corpus(name: &str) -> Vec<Vec<u8>> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("corpus").join(name);
-    let entries = fs::read_dir(&folder).unwrap_or_else(|error| panic!("{folder:?}: {error}"));
+    let entries =
+        fs::read_dir(&folder).unwrap_or_else(|error| panic!("{}: {error}", folder.display()));
     let mut paths: Vec<_> = entries.map(|entry| entry.unwrap().path()).collect();
     paths.sort();
     paths.iter().map(|path| fs::read(path).unwrap()).collect()
@@ -43,7 +44,9 @@ fn mutation(corpus: &[Vec<u8>], random: &mut Prng) -> Vec<u8> {
 fn check(name: &str) {
     let Target { run, .. } = TARGETS.iter().find(|target| target.name == name).unwrap();
     let corpus = corpus(name);
-    corpus.iter().for_each(|input| run(input));
+    for input in &corpus {
+        run(input);
+    }
     for seed in 0..MUTATIONS {
         let input = mutation(&corpus, &mut Prng::new(seed));
         run(&input);
@@ -66,5 +69,5 @@ macro_rules! replays {
 }
 
 replays! {
-    config http_requests ingest record resp_commands resp_frames resp_replies segment snapshot texts
+    config fold http_requests ingest record resp_commands resp_frames resp_replies segment snapshot texts
 }

@@ -86,6 +86,8 @@ impl Search<'_> {
         command.arg(format!("-artifact_prefix={}/", broken.display()));
         command.args(self.seconds.map(|seconds| format!("-max_total_time={seconds}")));
         command.args(self.count.map(|count| format!("-runs={count}")));
+        let words = self.places.sources.join("dictionaries").join(self.target);
+        command.args(words.exists().then(|| format!("-dict={}", words.display())));
         command.arg(grown);
         command
     }
