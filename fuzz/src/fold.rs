@@ -158,10 +158,13 @@ impl Store {
 /// Audits and opens copies of the disk, whose log ended at `upto` before it was spoiled.
 fn judge(disk: &Memory, payloads: &[Vec<u8>], (upto, spoiled): (u64, Spoiled)) {
     let audited = audit(&disk.copy(), MEMORY_BYTES);
-    let again = audit(&disk.copy(), MEMORY_BYTES);
-    assert_eq!(format!("{audited:?}"), format!("{again:?}"), "every time");
     let opened = open(&disk.copy(), 90);
-    assert_eq!(opened.as_ref().err(), open(&disk.copy(), 90).as_ref().err(), "every time");
+    if spoiled != Spoiled::default() {
+        let again = audit(&disk.copy(), MEMORY_BYTES);
+        assert_eq!(format!("{audited:?}"), format!("{again:?}"), "every time");
+        let again = open(&disk.copy(), 90);
+        assert_eq!(opened.as_ref().err(), again.as_ref().err(), "every time");
+    }
     let is_right = |audit: &Audit| audit.is_clean() && audit.cut.is_none() && audit.upto == upto;
     if spoiled == Spoiled::default() {
         assert!(audited.as_ref().is_ok_and(is_right), "{audited:?}");

@@ -12,6 +12,14 @@ use super::search::INPUT_BYTES_MAX;
 /// Most bytes of one target's corpus in the checkout. Guess: all of them stay below 200 KiB.
 const CHECKED_IN_BYTES_MAX: u64 = 18 << 10;
 
+/// Most inputs of one target that a search found and the checkout keeps. Guess: enough for a search
+/// to begin with, few enough to look at.
+const FILES_MAX: usize = 60;
+
+/// Longest input that a search found and the checkout keeps, in bytes. Measured: with shorter and
+/// with longer ones the same room reaches fewer edges.
+const FILE_BYTES_MAX: u64 = 250;
+
 /// The beginning of the names of inputs that a search found.
 const FOUND: &str = "found-";
 
@@ -50,7 +58,7 @@ fn files(folder: &Path) -> Result<Vec<(PathBuf, u64)>> {
     Ok(files)
 }
 
-/// Adds to the checked-in corpus the shortest inputs that reach what it does not, while there is
+/// Adds to the checked-in corpus inputs that reach what it does not, while there is
 /// room. What has a name given by a person stays; what was found before is chosen again.
 ///
 /// # Errors
@@ -74,8 +82,11 @@ pub(super) fn minimize(places: &Places, target: &str) -> Result<()> {
     merge(places, target, &merged)?;
     let mut room = CHECKED_IN_BYTES_MAX.saturating_sub(named.iter().map(|(_, n)| n).sum());
     let is_named = |path: &Path| named.iter().any(|(one, _)| one.file_name() == path.file_name());
-    for (path, length) in files(&merged)?.into_iter().filter(|(path, _)| !is_named(path)) {
-        let Some(left) = room.checked_sub(length) else { break };
+    let is_wanted = |(path, n): &(PathBuf, u64)| !is_named(path) && *n <= FILE_BYTES_MAX;
+    let new = files(&merged)?.into_iter().filter(is_wanted);
+    // Longer ones say more.
+    for (path, length) in new.rev().take(FILES_MAX) {
+        let Some(left) = room.checked_sub(length) else { continue };
         room = left;
         let hash = path.file_name().context("a file has a name")?.to_string_lossy().into_owned();
         let hash = hash.trim_start_matches(FOUND);
@@ -88,7 +99,7 @@ pub(super) fn minimize(places: &Places, target: &str) -> Result<()> {
 /// Lets libFuzzer add to `merged` what the grown corpus reaches beyond it.
 fn merge(places: &Places, target: &str, merged: &Path) -> Result<()> {
     let mut command = Command::new(places.programs.join(target));
-    command.args(["-merge=1", &format!("-max_len={INPUT_BYTES_MAX}")]);
+    command.args(["-set_cover_merge=1", &format!("-max_len={INPUT_BYTES_MAX}")]);
     command.arg(merged).arg(places.build.join("corpus").join(target));
     let output = command.output().with_context(|| target.to_owned())?;
     if !output.status.success() {
