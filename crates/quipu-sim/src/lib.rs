@@ -10,7 +10,7 @@
 //! a [`clock`] and the [`process`] of a node over a [`store`]. [`shadow`] is what must be answered,
 //! [`witness`] what must be recovered, [`tally`] what clients can foretell, and [`checks`] the
 //! promises by name. [`crash`] is every crash of short traces, [`flip`] every flipped bit of small
-//! stores. [`run`] goes through one seed, and [`verdict`] is what a runner found.
+//! stores. [`run`] goes through one seed.
 //!
 //! Never here: a real file, clock, thread or socket. What a seed does, it does again.
 
@@ -38,7 +38,6 @@ pub mod shards;
 pub mod store;
 pub mod tally;
 pub mod trace;
-pub mod verdict;
 pub mod witness;
 pub mod workload;
 pub mod world;

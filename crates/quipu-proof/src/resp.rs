@@ -15,7 +15,7 @@ const READ_BYTES: usize = 16 * 1024;
 
 /// One reply. The first field is always the type byte of the protocol.
 #[derive(Clone, PartialEq, Eq)]
-pub(crate) enum Reply {
+pub enum Reply {
     /// `+ - : _ # , (`: the text of one line.
     Line(u8, Vec<u8>),
     /// `$ = !`: bytes with a length.
@@ -28,7 +28,7 @@ pub(crate) enum Reply {
 
 impl Reply {
     /// Returns the number of an integer reply, or of a bulk string that holds one.
-    pub(crate) fn int(&self) -> Option<i64> {
+    pub fn int(&self) -> Option<i64> {
         match self {
             Self::Line(b':', text) | Self::Bulk(b'$', text) => {
                 std::str::from_utf8(text).ok()?.parse().ok()
@@ -38,7 +38,7 @@ impl Reply {
     }
 
     /// Returns the text of a line or bulk string that is not an error.
-    pub(crate) fn text(&self) -> Option<&str> {
+    pub fn text(&self) -> Option<&str> {
         match self {
             Self::Line(kind, text) | Self::Bulk(kind, text) if !b"-!".contains(kind) => {
                 std::str::from_utf8(text).ok()
@@ -48,7 +48,7 @@ impl Reply {
     }
 
     /// Returns the text of an error, without the type byte.
-    pub(crate) fn error(&self) -> Option<&str> {
+    pub fn error(&self) -> Option<&str> {
         match self {
             Self::Line(b'-', text) | Self::Bulk(b'!', text) => std::str::from_utf8(text).ok(),
             _ => None,
@@ -56,17 +56,17 @@ impl Reply {
     }
 
     /// Returns whether this is an error whose text begins with `prefix`.
-    pub(crate) fn fails_with(&self, prefix: &str) -> bool {
+    pub fn fails_with(&self, prefix: &str) -> bool {
         self.error().is_some_and(|text| text.starts_with(prefix))
     }
 
     /// Returns whether this is a null of either protocol.
-    pub(crate) fn is_null(&self) -> bool {
+    pub fn is_null(&self) -> bool {
         matches!(self, Self::Null(_) | Self::Line(b'_', _))
     }
 
     /// Returns the replies inside an aggregate; none for anything else.
-    pub(crate) fn items(&self) -> &[Self] {
+    pub fn items(&self) -> &[Self] {
         match self {
             Self::Aggregate(_, items) => items,
             _ => &[],
@@ -91,7 +91,10 @@ impl fmt::Debug for Reply {
 
 /// Reads one reply at the start of `input`: the reply and its length, or `None` if it is not
 /// complete yet.
-pub(crate) fn parse(input: &[u8]) -> io::Result<Option<(Reply, usize)>> {
+///
+/// # Errors
+/// The connection broke, or what came is not the protocol.
+pub fn parse(input: &[u8]) -> io::Result<Option<(Reply, usize)>> {
     let Some(end) = input.windows(2).position(|pair| pair == b"\r\n") else { return Ok(None) };
     let (kind, text) = input[..end].split_first().ok_or_else(|| garbled(input))?;
     let body = end + 2;
@@ -148,7 +151,7 @@ fn garbled(input: &[u8]) -> io::Error {
 }
 
 /// Encodes a command as an array of bulk strings.
-pub(crate) fn encode<W: AsRef<[u8]>>(words: &[W]) -> Vec<u8> {
+pub fn encode<W: AsRef<[u8]>>(words: &[W]) -> Vec<u8> {
     let mut out = format!("*{}\r\n", words.len()).into_bytes();
     for word in words.iter().map(AsRef::as_ref) {
         out.extend_from_slice(format!("${}\r\n", word.len()).as_bytes());
@@ -159,11 +162,11 @@ pub(crate) fn encode<W: AsRef<[u8]>>(words: &[W]) -> Vec<u8> {
 }
 
 /// Encodes a command given as words between blanks.
-pub(crate) fn encode_line(line: &str) -> Vec<u8> {
+pub fn encode_line(line: &str) -> Vec<u8> {
     encode(&line.split(' ').collect::<Vec<_>>())
 }
 
-trait Socket: Read + Write + Send {
+trait Socket: Read + Write + Send + fmt::Debug {
     fn wait_at_most(&self, patience: Duration) -> io::Result<()>;
 }
 
@@ -182,7 +185,8 @@ impl Socket for UnixStream {
 }
 
 /// A connection.
-pub(crate) struct Resp {
+#[derive(Debug)]
+pub struct Resp {
     socket: Box<dyn Socket>,
     pending: Vec<u8>,
     patience: Duration,
@@ -193,19 +197,25 @@ impl Resp {
     ///
     /// # Panics
     /// If nobody listens.
-    pub(crate) fn tcp(address: SocketAddr) -> Self {
+    pub fn tcp(address: SocketAddr) -> Self {
         Self::try_tcp(address).unwrap_or_else(|error| panic!("{address}: {error}"))
     }
 
     /// Connects over TCP.
-    pub(crate) fn try_tcp(address: SocketAddr) -> io::Result<Self> {
+    ///
+    /// # Errors
+    /// The connection broke, or what came is not the protocol.
+    pub fn try_tcp(address: SocketAddr) -> io::Result<Self> {
         let socket = TcpStream::connect(address)?;
         socket.set_nodelay(true)?;
         Self::over(Box::new(socket))
     }
 
     /// Connects over a Unix socket.
-    pub(crate) fn try_unix(path: &Path) -> io::Result<Self> {
+    ///
+    /// # Errors
+    /// The connection broke, or what came is not the protocol.
+    pub fn try_unix(path: &Path) -> io::Result<Self> {
         Self::over(Box::new(UnixStream::connect(path)?))
     }
 
@@ -215,18 +225,27 @@ impl Resp {
     }
 
     /// Sends bytes as they are.
-    pub(crate) fn send(&mut self, bytes: &[u8]) -> io::Result<()> {
+    ///
+    /// # Errors
+    /// The connection broke, or what came is not the protocol.
+    pub fn send(&mut self, bytes: &[u8]) -> io::Result<()> {
         self.socket.write_all(bytes)
     }
 
     /// Receives one reply.
-    pub(crate) fn receive(&mut self) -> io::Result<Reply> {
+    ///
+    /// # Errors
+    /// The connection broke, or what came is not the protocol.
+    pub fn receive(&mut self) -> io::Result<Reply> {
         self.receive_within(PATIENCE)?
             .ok_or_else(|| io::Error::new(ErrorKind::TimedOut, "no reply within patience"))
     }
 
     /// Receives one reply; `None` if none came within `patience`.
-    pub(crate) fn receive_within(&mut self, patience: Duration) -> io::Result<Option<Reply>> {
+    ///
+    /// # Errors
+    /// The connection broke, or what came is not the protocol.
+    pub fn receive_within(&mut self, patience: Duration) -> io::Result<Option<Reply>> {
         loop {
             if let Some((reply, length)) = parse(&self.pending)? {
                 self.pending.drain(..length);
@@ -256,18 +275,21 @@ impl Resp {
     ///
     /// # Panics
     /// If the connection breaks or the reply does not come.
-    pub(crate) fn call(&mut self, line: &str) -> Reply {
+    pub fn call(&mut self, line: &str) -> Reply {
         self.try_call(line).unwrap_or_else(|error| panic!("{line}: {error}"))
     }
 
     /// Sends a command given as words between blanks and returns its reply.
-    pub(crate) fn try_call(&mut self, line: &str) -> io::Result<Reply> {
+    ///
+    /// # Errors
+    /// The connection broke, or what came is not the protocol.
+    pub fn try_call(&mut self, line: &str) -> io::Result<Reply> {
         self.send(&encode_line(line))?;
         self.receive()
     }
 
     /// Reads until the other side closes; answers whether it did before patience was over.
-    pub(crate) fn closes(&mut self) -> bool {
+    pub fn closes(&mut self) -> bool {
         loop {
             match self.fill(PATIENCE) {
                 Ok(0) => return true,
@@ -279,7 +301,7 @@ impl Resp {
 }
 
 /// Returns whether a socket operation ended because its time was over.
-pub(crate) fn is_timeout(error: &io::Error) -> bool {
+pub fn is_timeout(error: &io::Error) -> bool {
     matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut)
 }
 

@@ -3,8 +3,8 @@
 
 use std::mem;
 
+use crate::books::{Client, Stop, accepted, ask, values_of};
 use crate::chance::Chance;
-use crate::kill_loop::books::{Client, Stop, accepted, ask, values_of};
 use crate::resp::{Reply, Resp, encode_line};
 use crate::{Violation, demand};
 
@@ -46,7 +46,7 @@ struct Operation {
 
 /// Sends `QUIPU.ADD` with a key as token, half of them on bounded counters.
 #[derive(Debug)]
-pub(crate) struct Keyed {
+pub struct Keyed {
     id: usize,
     tokens: u64,
     /// The exact value of each counter, when nothing is unresolved.
@@ -57,7 +57,7 @@ pub(crate) struct Keyed {
 
 impl Keyed {
     /// Returns a client with empty books; `id` tells its counters from those of others.
-    pub(crate) fn new(id: usize) -> Self {
+    pub fn new(id: usize) -> Self {
         let books = vec![0; COUNTERS];
         Self { id, tokens: 0, books, unresolved: Vec::new(), answered: Vec::new() }
     }
@@ -143,7 +143,7 @@ impl Client for Keyed {
 
 /// Sends a stream in order; after a restart it sends again from the first sequence without answer.
 #[derive(Debug)]
-pub(crate) struct Streamed {
+pub struct Streamed {
     source: &'static str,
     books: Vec<i64>,
     /// The last sequence sent.
@@ -156,7 +156,7 @@ pub(crate) struct Streamed {
 
 impl Streamed {
     /// Returns a client with empty books.
-    pub(crate) fn new(source: &'static str) -> Self {
+    pub fn new(source: &'static str) -> Self {
         let books = vec![0; COUNTERS];
         Self { source, books, sequence: 0, unresolved: Vec::new(), answered: None }
     }

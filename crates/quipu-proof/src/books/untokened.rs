@@ -3,8 +3,8 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering::SeqCst};
 
+use crate::books::{Client, Stop, accepted, values_of};
 use crate::chance::Chance;
-use crate::kill_loop::books::{Client, Stop, accepted, values_of};
 use crate::resp::{Resp, encode_line};
 use crate::{Violation, demand};
 
@@ -15,7 +15,7 @@ const PIPELINE_MAX: usize = 48;
 
 /// The books of one counter that several connections increment.
 #[derive(Debug, Default)]
-pub(crate) struct Entry {
+pub struct Entry {
     /// The value at the last settlement.
     base: AtomicI64,
     sent: AtomicI64,
@@ -25,19 +25,19 @@ pub(crate) struct Entry {
 }
 
 /// Returns the books of the counters that all [`Plain`] clients share.
-pub(crate) fn shared_counters() -> Arc<[Entry]> {
+pub fn shared_counters() -> Arc<[Entry]> {
     (0..COUNTERS).map(|_| Entry::default()).collect()
 }
 
 /// Sends `INCR` on shared counters.
 #[derive(Debug)]
-pub(crate) struct Plain {
+pub struct Plain {
     books: Arc<[Entry]>,
 }
 
 impl Plain {
     /// Returns a client on these books.
-    pub(crate) const fn new(books: Arc<[Entry]>) -> Self {
+    pub const fn new(books: Arc<[Entry]>) -> Self {
         Self { books }
     }
 }
@@ -80,14 +80,20 @@ impl Client for Plain {
 
 /// Adds with `ACK memory`: only what a committed read has shown must be there.
 #[derive(Debug)]
-pub(crate) struct WriteBehind {
+pub struct WriteBehind {
     /// For each counter: the durable floor, and the value if everything sent had arrived.
     books: Vec<(i64, i64)>,
 }
 
+impl Default for WriteBehind {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
 impl WriteBehind {
     /// Returns a client with empty books.
-    pub(crate) fn new() -> Self {
+    pub fn new() -> Self {
         Self { books: vec![(0, 0); COUNTERS] }
     }
 }

@@ -1,5 +1,8 @@
 //! What every client of the kill loop can do, and what ends its work.
 
+pub mod tokened;
+pub mod untokened;
+
 use std::io;
 
 use crate::Violation;
@@ -8,7 +11,7 @@ use crate::resp::{Reply, Resp, encode_line};
 
 /// Why a client stopped.
 #[derive(Debug)]
-pub(crate) enum Stop {
+pub enum Stop {
     /// The connection broke, as it must when the node is killed.
     Broken,
     /// A promise was broken.
@@ -28,16 +31,25 @@ impl From<Violation> for Stop {
 }
 
 /// A client that keeps books on what it sent and what was acknowledged.
-pub(crate) trait Client: Send {
+pub trait Client: Send {
     /// Sends one pipeline, notes it before, and notes each reply. Returns how many replies came.
+    ///
+    /// # Errors
+    /// The connection broke, or what came is not the protocol.
     fn pipeline(&mut self, node: &mut Resp, chance: &mut Chance) -> Result<usize, Stop>;
 
     /// After a restart: compares the books with the node and resolves what had no answer.
+    ///
+    /// # Errors
+    /// The connection broke, or what came is not the protocol.
     fn settle(&mut self, node: &mut Resp) -> Result<(), Violation>;
 }
 
 /// Returns the reply to one of our own commands, which cannot fail except by the node's end.
-pub(crate) fn accepted(reply: Reply, command: &str) -> Result<Reply, Stop> {
+///
+/// # Errors
+/// The connection broke, or what came is not the protocol.
+pub fn accepted(reply: Reply, command: &str) -> Result<Reply, Stop> {
     match reply.error() {
         None => Ok(reply),
         // The node says itself that it may or may not have counted: the same as no answer.
@@ -47,7 +59,10 @@ pub(crate) fn accepted(reply: Reply, command: &str) -> Result<Reply, Stop> {
 }
 
 /// Sends commands to a node that is not being killed, in one pipeline, and returns their replies.
-pub(crate) fn ask<S: AsRef<str>>(node: &mut Resp, lines: &[S]) -> Result<Vec<Reply>, Violation> {
+///
+/// # Errors
+/// The connection broke, or what came is not the protocol.
+pub fn ask<S: AsRef<str>>(node: &mut Resp, lines: &[S]) -> Result<Vec<Reply>, Violation> {
     let bytes: Vec<u8> = lines.iter().flat_map(|line| encode_line(line.as_ref())).collect();
     let broken = |error| Violation::new("liveness", format!("after a restart: {error}"));
     node.send(&bytes).map_err(broken)?;
@@ -65,11 +80,10 @@ pub(crate) fn ask<S: AsRef<str>>(node: &mut Resp, lines: &[S]) -> Result<Vec<Rep
 }
 
 /// Reads counters `prefix:0`, `prefix:1` and on, committed; an absent one is 0.
-pub(crate) fn values_of(
-    node: &mut Resp,
-    prefix: &str,
-    count: usize,
-) -> Result<Vec<i64>, Violation> {
+///
+/// # Errors
+/// The connection broke, or what came is not the protocol.
+pub fn values_of(node: &mut Resp, prefix: &str, count: usize) -> Result<Vec<i64>, Violation> {
     let reads: Vec<String> = (0..count).map(|key| format!("GET {prefix}:{key}")).collect();
     let value = |reply: &Reply| if reply.is_null() { Some(0) } else { reply.int() };
     let replies = ask(node, &reads)?;

@@ -12,41 +12,41 @@ use crate::resp::is_timeout;
 
 /// A reply: status and body.
 #[derive(Debug)]
-pub(crate) struct HttpReply {
+pub struct HttpReply {
     /// The status code.
-    pub(crate) status: u16,
+    pub status: u16,
     /// The body, without transfer coding.
-    pub(crate) body: Vec<u8>,
+    pub body: Vec<u8>,
 }
 
 impl HttpReply {
     /// Returns the body as JSON; null when it is not.
-    pub(crate) fn json(&self) -> Value {
+    pub fn json(&self) -> Value {
         serde_json::from_slice(&self.body).unwrap_or(Value::Null)
     }
 }
 
 /// A request: method, path, headers, body.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Request<'a> {
+pub struct Request<'a> {
     /// The method.
-    pub(crate) method: &'a str,
+    pub method: &'a str,
     /// The path with its query.
-    pub(crate) path: &'a str,
+    pub path: &'a str,
     /// Header lines such as `Quipu-Ack: memory`.
-    pub(crate) headers: &'a [&'a str],
+    pub headers: &'a [&'a str],
     /// The body; empty for none.
-    pub(crate) body: &'a str,
+    pub body: &'a str,
 }
 
 /// Returns a request without headers.
-pub(crate) const fn request<'a>(method: &'a str, path: &'a str, body: &'a str) -> Request<'a> {
+pub const fn request<'a>(method: &'a str, path: &'a str, body: &'a str) -> Request<'a> {
     Request { method, path, headers: &[], body }
 }
 
 /// A connection.
 #[derive(Debug)]
-pub(crate) struct Http {
+pub struct Http {
     socket: TcpStream,
     pending: Vec<u8>,
 }
@@ -56,19 +56,25 @@ impl Http {
     ///
     /// # Panics
     /// If nobody listens.
-    pub(crate) fn connect(address: SocketAddr) -> Self {
+    pub fn connect(address: SocketAddr) -> Self {
         let socket = TcpStream::connect(address).expect("the HTTP listener accepts");
         socket.set_nodelay(true).expect("a TCP socket takes the option");
         Self { socket, pending: Vec::new() }
     }
 
     /// Sends bytes as they are.
-    pub(crate) fn send_bytes(&mut self, bytes: &[u8]) -> io::Result<()> {
+    ///
+    /// # Errors
+    /// The connection broke, or what came is not the protocol.
+    pub fn send_bytes(&mut self, bytes: &[u8]) -> io::Result<()> {
         self.socket.write_all(bytes)
     }
 
     /// Sends a request without waiting for its reply.
-    pub(crate) fn send(&mut self, request: &Request<'_>) -> io::Result<()> {
+    ///
+    /// # Errors
+    /// The connection broke, or what came is not the protocol.
+    pub fn send(&mut self, request: &Request<'_>) -> io::Result<()> {
         let Request { method, path, headers, body } = request;
         let mut head = format!("{method} {path} HTTP/1.1\r\nHost: localhost\r\n");
         for header in *headers {
@@ -87,19 +93,25 @@ impl Http {
     ///
     /// # Panics
     /// If the connection breaks or the reply does not come.
-    pub(crate) fn call(&mut self, request: &Request<'_>) -> HttpReply {
+    pub fn call(&mut self, request: &Request<'_>) -> HttpReply {
         self.try_call(request).unwrap_or_else(|error| panic!("{request:?}: {error}"))
     }
 
     /// Sends a request and returns its reply.
-    pub(crate) fn try_call(&mut self, request: &Request<'_>) -> io::Result<HttpReply> {
+    ///
+    /// # Errors
+    /// The connection broke, or what came is not the protocol.
+    pub fn try_call(&mut self, request: &Request<'_>) -> io::Result<HttpReply> {
         self.send(request)?;
         self.receive_within(PATIENCE)?
             .ok_or_else(|| io::Error::new(ErrorKind::TimedOut, "no reply within patience"))
     }
 
     /// Receives one reply; `None` if none came within `patience`.
-    pub(crate) fn receive_within(&mut self, patience: Duration) -> io::Result<Option<HttpReply>> {
+    ///
+    /// # Errors
+    /// The connection broke, or what came is not the protocol.
+    pub fn receive_within(&mut self, patience: Duration) -> io::Result<Option<HttpReply>> {
         self.socket.set_read_timeout(Some(patience))?;
         loop {
             if let Some((reply, length)) = parse(&self.pending) {
@@ -117,7 +129,7 @@ impl Http {
     }
 
     /// Reads until the other side closes; answers whether it did before patience was over.
-    pub(crate) fn closes(&mut self) -> bool {
+    pub fn closes(&mut self) -> bool {
         loop {
             match self.receive_within(PATIENCE) {
                 Ok(Some(_)) => {}
