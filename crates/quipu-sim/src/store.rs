@@ -53,6 +53,8 @@ pub enum Prepared {
     NoRoom,
     /// The disk failed.
     Failed,
+    /// Only a restart helps.
+    Never,
 }
 
 /// A log that was opened.
@@ -247,6 +249,7 @@ impl Store for LocalStore {
         match ended {
             Ok(()) => Prepared::Ready,
             Err(PrepareError::NoSpace { .. }) => Prepared::NoRoom,
+            Err(error) if error.is_final() => Prepared::Never,
             Err(_) => Prepared::Failed,
         }
     }

@@ -279,20 +279,34 @@ impl World {
         ensure(is_dead || again.is_err(), Check::AckAfterFailure, || {
             format!("after the log had failed ({why}) a sync is said to have worked")
         })?;
-        process.fail(why);
-        self.note("failed", [process.life, process.held() as u64, 0]);
         if is_dead {
+            process.fail(why);
+            self.note("failed", [process.life, process.held() as u64, 0]);
             self.coverage.met(Met::FusePower);
             self.cut_power(node, Keep::Some);
+            let delay = self.down_us();
+            self.schedule.after(delay, Event::Start(node));
         } else {
-            for held in process.give_up() {
-                self.coverage.met(Met::Unknowns);
-                self.answer(held.route, Response::Unknown);
-            }
+            self.stop_answering(node, process, why);
+        }
+        Ok(())
+    }
+
+    /// Answers all that waits as unknown; the node starts again after a while.
+    fn stop_answering(
+        &mut self,
+        node: NodeId,
+        mut process: Process<crate::event::Route>,
+        why: String,
+    ) {
+        process.fail(why);
+        self.note("failed", [process.life, process.held() as u64, 0]);
+        for held in process.give_up() {
+            self.coverage.met(Met::Unknowns);
+            self.answer(held.route, Response::Unknown);
         }
         let delay = self.down_us();
         self.schedule.after(delay, Event::Start(node));
-        Ok(())
     }
 
     /// A node ends without its doing; it starts again after a while.
@@ -400,10 +414,24 @@ impl World {
             return Ok(());
         }
         self.coverage.met(Met::PrepareFailures);
+        if prepared == Prepared::Never {
+            return self.give_up(node);
+        }
         if let Some(process) = self.process(node) {
             process.preparing = true;
         }
         self.schedule.after(PREPARE_PAUSE_US, Event::Prepared(node, life));
+        Ok(())
+    }
+
+    /// A name may or may not be on the disk, so no further segment can be made: the process ends.
+    fn give_up(&mut self, node: NodeId) -> Checked {
+        let machine = self.machine(node);
+        ensure(machine.disk.facts().dir_failures > 0, Check::Admission, || {
+            "no fault, but no segment can be prepared".to_owned()
+        })?;
+        let Some(process) = machine.process.take() else { return Ok(()) };
+        self.stop_answering(node, process, "no segment can be prepared".to_owned());
         Ok(())
     }
 
