@@ -33,16 +33,18 @@ pub fn decide(counter: Counter, action: &Action, now_ms: u64) -> Decision {
         Action::Add(add) => decide_add(counter, add, now_ms),
         Action::Get => Decision::nothing(Verdict::Done),
         Action::Set(set) => decide_set(counter, set, now_ms),
-        Action::Take => match counter.value {
-            None => Decision::nothing(Verdict::Unmet),
-            Some(_) => {
-                let left = if canary::is(Bug::TakeDoubles) { counter.value } else { Some(0) };
-                Decision::effect(Effect::assign(counter.value, left, ExpiryEffect::Keep))
-            }
-        },
+        Action::Take => take(counter),
         Action::Delete => delete(counter),
         Action::Expire(expire) => decide_expire(counter, expire, now_ms),
     }
+}
+
+fn take(counter: Counter) -> Decision {
+    if counter.value.is_none() {
+        return Decision::nothing(Verdict::Unmet);
+    }
+    let left = if canary::is(Bug::TakeDoubles) { counter.value } else { Some(0) };
+    Decision::effect(Effect::assign(counter.value, left, ExpiryEffect::Keep))
 }
 
 fn delete(counter: Counter) -> Decision {

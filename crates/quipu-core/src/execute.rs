@@ -96,9 +96,7 @@ impl Shard {
                     let value = effect.after.unwrap_or(0);
                     cell.append_add(&mut self.open, number, value);
                     self.time_ms = time_ms;
-                    let stale = canary::is(Bug::AnswerStale);
-                    let value = if stale { counter.value } else { effect.after };
-                    let after = Counter { value, expires_at: None };
+                    let after = added(counter, &effect);
                     return Ok((outcome(counter, after, &decision), number));
                 }
                 _ => {}
@@ -382,6 +380,13 @@ fn seen(touched: u64, action: &Action, decision: &Decision) -> u64 {
     let forgotten = canary::is(Bug::ReadNotHeld) && !action.is_write()
         || canary::is(Bug::RejectionNotHeld) && decision.verdict == Verdict::Rejected;
     if forgotten { 0 } else { touched }
+}
+
+/// A counter without expiry after an add, as it is answered.
+#[inline]
+fn added(before: Counter, effect: &Effect) -> Counter {
+    let value = if canary::is(Bug::AnswerStale) { before.value } else { effect.after };
+    Counter { value, expires_at: None }
 }
 
 #[inline]

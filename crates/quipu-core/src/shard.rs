@@ -342,10 +342,7 @@ impl Shard {
             Some((before, expires_at)) => {
                 self.expiries.put(&undo.name, expires_at);
                 if let Some(cell) = self.counters.find_mut(hash, |c| c.name == undo.name) {
-                    let done = std::mem::replace(cell, before);
-                    if canary::is(Bug::AbortKeepsEffect) && cell.present && done.present {
-                        (cell.value, cell.slot) = (done.value, u32::MAX);
-                    }
+                    cell.take_back(before);
                 }
             }
         }
@@ -370,6 +367,14 @@ impl Shard {
 }
 
 impl Cell {
+    /// Puts a cell back as it was before a group.
+    fn take_back(&mut self, before: Self) {
+        let done = std::mem::replace(self, before);
+        if canary::is(Bug::AbortKeepsEffect) && self.present && done.present {
+            (self.value, self.slot) = (done.value, u32::MAX);
+        }
+    }
+
     /// The counter of a cell without expiry.
     #[inline]
     pub(crate) fn plain(&self) -> Counter {

@@ -16,6 +16,10 @@ use crate::http::{Event, HttpLimits, NodeApi, Surface, Unwell, serve as serve_ht
 use crate::hub::{Hub, LogFailed};
 use crate::tally::Tally;
 
+/// Connections of the listener of administration. They are apart from those of clients, so that a
+/// full node can still be looked at. Guess: a few scrapers, health checks and persons.
+const ADMIN_CONNECTIONS: usize = 16;
+
 /// One listener and its bounds.
 #[derive(Debug)]
 pub(crate) struct Listening {
@@ -39,7 +43,10 @@ fn limits(settings: &Settings, surface: Surface) -> HttpLimits {
     let (http, limits) = (&settings.http, &settings.limits);
     HttpLimits {
         surface,
-        connections: limits.connections,
+        connections: match surface {
+            Surface::Counters => limits.connections,
+            Surface::Admin => ADMIN_CONNECTIONS,
+        },
         header_timeout: http.header_timeout.as_duration(),
         body_timeout: http.body_timeout.as_duration(),
         idle_timeout: http.idle_timeout.as_duration(),
@@ -80,6 +87,11 @@ impl Gateway {
         let mut tally = Tally::default();
         ops.iter().zip(replies).for_each(|(op, reply)| tally.reply(&op.action, reply));
         tally.publish(&self.hub.registry, self.surface);
+    }
+
+    /// Whether its connections have places apart from those of clients.
+    fn is_admin(&self) -> bool {
+        self.surface == label::Surface::Admin
     }
 
     fn count_one(&self, kind: OperationKind) {
@@ -170,7 +182,7 @@ impl NodeApi for Gateway {
     }
 
     fn admits(&self) -> bool {
-        self.hub.enter()
+        self.is_admin() || self.hub.enter()
     }
 
     fn note(&self, event: Event) {
@@ -182,7 +194,9 @@ impl NodeApi for Gateway {
             }
             Event::Closed => {
                 registry.shift(Gauge::ConnectionsOpen(surface), -1);
-                self.hub.leave();
+                if !self.is_admin() {
+                    self.hub.leave();
+                }
             }
             Event::Refused(reason) => registry.add(Counter::ConnectionsRefused(reason), 1),
             Event::Cut(reason) => registry.add(Counter::ConnectionsCut(reason), 1),

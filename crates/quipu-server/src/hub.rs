@@ -69,7 +69,7 @@ pub struct Hub {
     sync_mean_ns: AtomicU64,
     log_bytes: AtomicU64,
     inflight_bytes: AtomicI64,
-    /// Connections of all listeners.
+    /// Connections of clients, over RESP and HTTP.
     connections: AtomicUsize,
     /// Bytes of the frame that is being written and synced.
     committing_bytes: AtomicU64,
@@ -381,8 +381,8 @@ impl Hub {
         self.open_segment_bytes.load(Ordering::Relaxed)
     }
 
-    /// Takes a place for one more connection, whichever listener it came to; false where there is
-    /// none. Each place taken is given back by [`Hub::leave`].
+    /// Takes a place for one more connection of a client, over RESP or HTTP; false where there is
+    /// none. Administration has places of its own. Each place taken is given back by [`Hub::leave`].
     pub fn enter(&self) -> bool {
         let most = self.settings.limits.connections;
         let one_more = |open: usize| (open < most).then_some(open + 1);

@@ -322,8 +322,8 @@ knobs! {
     }
     LimitsConnections {
         name: "limits.connections",
-        help: "Most open connections, all listeners together; further ones are closed at once. No \
-            more than the limit of open files allows.",
+        help: "Most open connections of clients, RESP and HTTP together; further ones are closed at \
+            once. The admin listener has 16 of its own. No more than the limit of open files allows.",
         domain: Domain::Count(Range::new(1, 1_000_000)),
         default: "10000",
         apply: Apply::Restart,

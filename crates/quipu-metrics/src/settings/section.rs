@@ -105,7 +105,7 @@ pub struct Fold {
 /// Bounds on what clients may do.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Limits {
-    /// `limits.connections`: all listeners together.
+    /// `limits.connections`: of clients, RESP and HTTP together.
     pub connections: usize,
     /// `limits.inline_bytes`: longest line of a RESP command.
     pub inline_bytes: Bytes,

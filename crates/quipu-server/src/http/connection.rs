@@ -11,8 +11,7 @@ use hyper::service::service_fn;
 use hyper::{Request, Response};
 use hyper_util::rt::TokioIo;
 use quipu_metrics::label::ConnectionCut;
-use quipu_wire::http::problem::{Kind, MEDIA_TYPE, Problem};
-use quipu_wire::json::reply;
+use quipu_wire::http::problem::{Kind, Problem};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::sync::watch;
@@ -20,6 +19,7 @@ use tokio::time::{Instant, Sleep, sleep_until, timeout};
 
 use crate::http::api::{Event, NodeApi};
 use crate::http::link::{Lapse, Link, LinkIo};
+use crate::http::refusal::raw_problem;
 use crate::http::respond::{Gate, respond};
 
 /// How long a closed connection is read on, so that its last answer is not lost to a reset. Guess.
@@ -121,23 +121,6 @@ fn note_traffic<N: NodeApi>(gate: &Gate<N>, link: &Link) {
     let (received, sent) = link.take_traffic();
     gate.note(Event::Received(received));
     gate.note(Event::Sent(sent));
-}
-
-/// A whole response with a problem, for where there is no request to answer.
-pub(crate) fn raw_problem(problem: &Problem) -> Vec<u8> {
-    let mut body = Vec::new();
-    reply::write(problem, &mut body);
-    let (status, length) = (problem.status(), body.len());
-    let title = problem.kind.line().title;
-    let retry =
-        problem.retry_after_s().map(|s| format!("Retry-After: {s}\r\n")).unwrap_or_default();
-    let mut response = format!(
-        "HTTP/1.1 {status} {title}\r\nContent-Type: {MEDIA_TYPE}\r\nContent-Length: {length}\r\n\
-         {retry}Connection: close\r\n\r\n"
-    )
-    .into_bytes();
-    response.append(&mut body);
-    response
 }
 
 /// Writes what is left, says that nothing follows, and reads on until the client has seen it: a

@@ -17,6 +17,7 @@ use tokio::net::TcpStream;
 use tokio::time::Instant;
 
 use crate::http::limits::HttpLimits;
+use crate::http::refusal::{no_request, raw_problem};
 
 /// Most bytes that are gathered before they are written. Guess: a socket buffer's worth.
 const GATHER_BYTES_MAX: usize = 64 * 1024;
@@ -124,6 +125,14 @@ impl Link {
         self.state.lock().gathered.extend_from_slice(bytes);
     }
 
+    /// Puts a problem in the place of the bare status with which hyper answers what is no request.
+    fn word_refusal(&self) {
+        let mut state = self.state.lock();
+        if let Some(status) = state.retract_bare() {
+            state.gathered.append(&mut raw_problem(&no_request(status)));
+        }
+    }
+
     /// Writes what was gathered.
     pub(crate) fn poll_drain(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         self.state.lock().poll_drain(&self.stream, cx)
@@ -189,6 +198,22 @@ impl State {
         Poll::Ready(Ok(()))
     }
 
+    /// Takes back the last response that was gathered and returns its status, if its body is empty
+    /// and nothing of it was written: hyper's own answer to what is no request. Ours have bodies.
+    fn retract_bare(&mut self) -> Option<u16> {
+        const START: &[u8] = b"HTTP/1.";
+        let starts = |bytes: &[u8]| bytes == START;
+        let at = self.gathered.windows(START.len()).rposition(starts)?;
+        let response = self.gathered.get(at..).filter(|_| at >= self.written)?;
+        let head = std::str::from_utf8(response).ok().filter(|head| head.ends_with("\r\n\r\n"))?;
+        if !head.to_ascii_lowercase().contains("\r\ncontent-length: 0\r\n") {
+            return None;
+        }
+        let status = head.split(' ').nth(1)?.parse().ok()?;
+        self.gathered.truncate(at);
+        Some(status)
+    }
+
     /// The client took something: neither stalled nor, in the middle of an answer, idle.
     fn moved(&mut self) {
         self.stalled = None;
@@ -226,6 +251,7 @@ impl AsyncWrite for LinkIo {
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.0.word_refusal();
         self.0.poll_drain(cx)
     }
 }

@@ -2,22 +2,25 @@
 //! does not catch its canary is broken.
 //!
 //! The bugs are behind the cargo feature `canary` of the crate `quipu` and are chosen at run time
-//! by `QUIPU_CANARY`, so one build serves all. It is a second build, in a target directory of its
+//! by `QUIPU_CANARY`, so one build serves all; `QUIPU_FAILPOINT` kills a process of that build at a
+//! named place. It is a second build, in a target directory of its
 //! own beside the one under test: switching the feature on in the build under test would show
 //! nothing about the binary that users get, and building both into one directory would replace
 //! that binary while other tests run it. Cargo keeps the second build between runs. Where it is
 //! made elsewhere, `QUIPU_CANARY_BINARY` names it.
 
 use std::env;
+use std::os::unix::process::ExitStatusExt as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::LazyLock;
 
 use tempfile::TempDir;
 
+use crate::http::{Request, request};
 use crate::node::Start;
 use crate::node::{self};
-use crate::{Violation, kill_loop, sync_frozen, tool};
+use crate::{Violation, demand, kill_loop, sync_frozen, tool};
 
 /// Kill cycles against a canary: the bug shows in the first replay.
 const CYCLES: usize = 5;
@@ -50,28 +53,74 @@ fn caught(outcome: Result<(), Violation>, promises: &[&str]) {
     assert!(promises.contains(&violation.check), "caught for another reason: {violation}");
 }
 
-#[test]
-fn an_acknowledgement_before_the_sync_is_caught_by_the_frozen_sync() {
+/// Demands that the frozen sync catches `canary`, by one of the named promises.
+fn caught_by_the_frozen_sync(canary: &str, promises: &[&str]) {
     let folder = TempDir::new().expect("a temporary directory");
     let Some(shim) = sync_frozen::shim(folder.path()) else { return };
-    let outcome = sync_frozen::check(&start("ack_before_sync", folder.path()), &shim);
-    caught(outcome, &["acknowledgement"]);
+    caught(sync_frozen::check(&start(canary, folder.path()), &shim), promises);
 }
 
 #[test]
-fn a_rejection_that_is_not_held_is_caught_by_the_frozen_sync() {
-    let folder = TempDir::new().expect("a temporary directory");
-    let Some(shim) = sync_frozen::shim(folder.path()) else { return };
-    let outcome = sync_frozen::check(&start("rejection_not_held", folder.path()), &shim);
-    caught(outcome, &["rejection"]);
+fn what_leaves_before_its_sync_is_caught_by_the_frozen_sync() {
+    caught_by_the_frozen_sync("ack_before_sync", &["acknowledgement"]);
+    caught_by_the_frozen_sync("read_not_held", &["committed read"]);
+    caught_by_the_frozen_sync("rejection_not_held", &["rejection"]);
+    caught_by_the_frozen_sync("repeat_not_held", &["token repeat"]);
 }
 
 #[test]
-fn a_sum_that_wraps_is_caught_by_the_frozen_sync() {
+fn wrong_answers_are_caught_by_the_frozen_sync_when_it_returns() {
+    caught_by_the_frozen_sync("overflow_wraps", &["release"]);
+}
+
+/// An answer from memory says so: nothing has asked for a sync, and the next one is far away.
+fn memory_says_memory(start: &Start) -> Result<(), Violation> {
+    let node = start.clone().flag("flush.interval", "60s").run();
+    let add = Request {
+        headers: &["Quipu-Ack: memory"],
+        ..request("POST", "/v1/default/counters/a", "{\"add\":1}")
+    };
+    let ack = node.http().call(&add).json()["ack"].clone();
+    demand(ack == "memory", "ack reached", || format!("ack=memory was answered with {ack}"))
+}
+
+#[test]
+fn an_answer_from_memory_says_so_and_one_that_lies_is_caught() {
     let folder = TempDir::new().expect("a temporary directory");
-    let Some(shim) = sync_frozen::shim(folder.path()) else { return };
-    let outcome = sync_frozen::check(&start("overflow_wraps", folder.path()), &shim);
-    caught(outcome, &["release"]);
+    if let Err(violation) = memory_says_memory(&start("", folder.path())) {
+        panic!("{violation}");
+    }
+    let folder = TempDir::new().expect("a temporary directory");
+    caught(memory_says_memory(&start("memory_says_fsync", folder.path())), &["ack reached"]);
+}
+
+#[test]
+fn a_bug_or_a_place_that_there_is_not_is_refused_with_those_that_there_are() {
+    let folder = TempDir::new().expect("a temporary directory");
+    let check = |variable, known: [&str; 2]| {
+        let said = start("", folder.path()).variable(variable, "nowhere").refusal();
+        for part in ["nowhere: there is no such", "there are"].iter().chain(&known) {
+            assert!(said.contains(part), "{variable}: {said}");
+        }
+    };
+    check("QUIPU_CANARY", ["ack_before_sync", "memory_says_fsync"]);
+    check("QUIPU_FAILPOINT", ["frame_built", "shutdown_marked"]);
+}
+
+/// A node that dies when a commit is known to be durable: the client has no answer, and the count
+/// is there.
+#[test]
+fn a_failpoint_kills_the_process_at_the_time_that_it_names() {
+    let folder = TempDir::new().expect("a temporary directory");
+    let mut node = start("", folder.path()).variable("QUIPU_FAILPOINT", "commit_known:2").run();
+    let mut resp = node.resp();
+    assert_eq!(resp.call("INCR a").int(), Some(1), "the first commit is passed alive");
+    let end = resp.try_call("INCR a");
+    assert!(end.is_err(), "an answer came from beyond the place: {end:?}");
+    let status = node.ended().expect("the node ends");
+    assert_eq!(status.signal(), Some(9), "{status}");
+    let node = start("", folder.path()).run();
+    assert_eq!(node.resp().call("INCR a").int(), Some(3), "what was durable is there");
 }
 
 #[test]

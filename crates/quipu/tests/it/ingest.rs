@@ -369,3 +369,33 @@ fn lines_that_count_for_nothing_never_stop_the_ingest() {
     summary.check(0, 40_001, 2);
     assert_eq!((summary.number("unmatched"), summary.number("reconnects")), (40_000, 0));
 }
+
+/// The run would wait for an hour, and says at once for what.
+#[test]
+fn a_node_without_memory_is_named_while_the_ingest_waits_for_it() {
+    let folder = TempDir::new().expect("a directory");
+    let start = crate::node::start(&folder.path().join("data")).flag("memory.max", "1MiB");
+    let node = start.run();
+    let mut socket = node.resp();
+    let mut names = (0..).map(|index| format!("INCR new:{index}"));
+    let full = crate::node::poll(crate::node::PATIENCE, || {
+        let line = names.next().expect("there is always one more number");
+        socket.call(&line).fails_with("OOM").then_some(())
+    });
+    assert!(full.is_some(), "the node never says that its memory is full");
+    let lines = folder.path().join("lines");
+    std::fs::write(&lines, "a.rs\n").expect("written");
+    let resp = node.address("resp").to_string();
+    let mut run = Command::new(QUIPU)
+        .args(ingest_args(&lines))
+        .args(["--node", &resp, "--give-up", "3600"])
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("runs");
+    let said = BufReader::new(run.stderr.take().expect("a pipe")).lines().next();
+    let waits = run.try_wait().expect("a child can be waited for").is_none();
+    run.kill().expect("a child can be killed");
+    run.wait().expect("ended");
+    let said = said.expect("a line").expect("text");
+    assert!(said.contains("waiting: OOM") && waits, "{said}");
+}

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
 
-use crate::http::{Request, request};
+use crate::http::{Http, Request, request};
 use crate::node::{self};
 use crate::node::{Node, PATIENCE, Start, poll};
 use crate::resp::{Reply, Resp, encode, encode_line, is_timeout};
@@ -113,6 +113,25 @@ fn a_connection_beyond_the_bound_is_refused_and_a_freed_place_is_given_again() {
         (reply.text() == Some("PONG")).then_some(())
     });
     assert!(served.is_some(), "a freed place is not given again");
+}
+
+#[test]
+fn a_node_that_is_full_of_clients_can_still_be_looked_at() {
+    let bounded = node_with(&[("limits.connections", "2")]);
+    let mut clients = [bounded.node.resp(), bounded.node.resp()];
+    for client in &mut clients {
+        assert_eq!(client.call("PING").text(), Some("PONG"));
+    }
+    assert_eq!(bounded.node.http().call(&request("GET", "/health", "")).status, 503);
+    let admin = bounded.node.address("admin");
+    let mut looking: Vec<Http> = (0..16).map(|_| Http::connect(admin)).collect();
+    for http in &mut looking {
+        assert_eq!(http.call(&request("GET", "/metrics", "")).status, 200);
+    }
+    let reply = Http::connect(admin).receive_within(PATIENCE).expect("a refusal has a reply");
+    assert_eq!(reply.map(|reply| reply.status), Some(503), "they have a bound, too");
+    drop(looking);
+    assert_eq!(clients[0].call("PING").text(), Some("PONG"));
 }
 
 #[test]

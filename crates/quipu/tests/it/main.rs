@@ -11,6 +11,7 @@
 
 mod canaries;
 mod clients;
+mod commits;
 mod differential;
 mod ingest;
 mod kill_loop;

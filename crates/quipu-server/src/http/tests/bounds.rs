@@ -134,17 +134,34 @@ fn heads_and_targets_have_bounds() {
     assert_eq!(client.call("GET", &long, "").status, 414);
     assert_eq!(client.call("GET", "/health", "").status, 200);
     let big = format!("X-Big: {}", "x".repeat(9000));
-    let mut client = server.connect();
-    assert_eq!(client.call_with("GET", "/health", &[&big], "").status, 431);
-    client.closes();
-    let mut client = server.connect();
-    assert_eq!(client.call_with("GET", "/health", &["X-Many: 1"; 9], "").status, 431);
-    client.closes();
-    let mut client = server.connect();
-    client.send("GET /health HTTP/9\r\n\r\n");
-    assert_eq!(client.receive().status, 400);
-    client.closes();
+    let many = "X-Many: 1\r\n".repeat(9);
+    let garbage = "GET /health HTTP/9\r\n\r\n";
+    let check = |text: &str, status, word| {
+        let mut client = server.connect();
+        client.send(text);
+        let response = client.receive();
+        let kind = response.headers["content-type"].as_str();
+        assert_eq!((response.status, kind), (status, "application/problem+json"), "{text}");
+        assert_eq!(response.json()["type"], format!("urn:quipu:problem:{word}"));
+        client.closes();
+    };
+    check(&request("GET", "/health", &[&big], ""), 431, "big-head");
+    check(&request("GET", "/health", &[many.trim_end()], ""), 431, "big-head");
+    check(garbage, 400, "bad-request");
     server.node.hear(3, |event| *event == Event::Cut(ConnectionCut::Protocol));
+}
+
+#[test]
+fn what_was_answered_before_nonsense_is_answered_whole() {
+    let server = server(|_| {});
+    let mut client = server.connect();
+    let asked = request("POST", A, &[], ADD);
+    client.send(&format!("{asked}{asked}nonsense\r\n\r\n"));
+    let values = [1, 2].map(|_| client.receive().json()["value"].clone());
+    assert_eq!(values, [1, 2]);
+    let last = client.receive();
+    assert_eq!((last.status, last.json()["counted"].as_str()), (400, Some("no")));
+    client.closes();
 }
 
 #[test]
