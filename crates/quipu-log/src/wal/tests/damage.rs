@@ -234,7 +234,7 @@ fn a_frame_counts_only_with_its_segment_position_and_link() {
 
 /// Every place of a log where an intact frame header stands.
 fn headers(log: &Memory) -> Vec<(String, u64)> {
-    let names = log.list().unwrap().into_iter().filter(|name| name.ends_with(".wal"));
+    let names = log.list().unwrap().into_iter().filter(|name| name.starts_with("segment-"));
     let blocks = names.flat_map(|name| {
         let offsets = (512..length(log, &name)).step_by(512);
         offsets.map(move |offset| (name.clone(), offset))
