@@ -94,7 +94,9 @@ fn run_binary(runner: &Runner, seconds: u64, first: u64) -> Result<Report> {
     let program = runner::binary_path(binary, has_canaries);
     let mut command = Command::new(&program);
     command.current_dir(checkout::root()).args(arguments);
-    command.args(["--seconds", &seconds.to_string()]);
+    if runner.is_endless {
+        command.args(["--seconds", &seconds.to_string()]);
+    }
     if runner.is_seeded {
         command.args(["--first", &first.to_string()]);
     }
