@@ -3,7 +3,7 @@
 use clap::{Args as Arguments, Parser, Subcommand};
 #[cfg(feature = "canary")]
 use quipu_sim::canaries;
-use quipu_sim::verdict::Verdict;
+use stdx::verdict::Verdict;
 
 use crate::crashes::Crashes;
 use crate::flips::Flips;

@@ -5,7 +5,7 @@ use std::fmt;
 use crate::coverage::{Coverage, Met};
 use crate::options::Options;
 use crate::run::{Ran, run_options};
-use crate::verdict::Verdict;
+use stdx::verdict::Verdict;
 
 /// A simulated hour in milliseconds.
 pub const HOUR_MS: u64 = 3_600_000;

@@ -15,7 +15,7 @@ use crate::crash::Trace;
 use crate::flip::Subject;
 use crate::options::Options;
 use crate::run::{message, run_options};
-use crate::verdict::Verdict;
+use stdx::verdict::Verdict;
 
 /// Most seeds of a hunt by seeds. Measured: the rarest bug that they catch needs a third of them.
 const SEEDS_MAX: u64 = 60;

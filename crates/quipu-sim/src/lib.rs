@@ -9,7 +9,8 @@
 //! what clients want; [`clients`] and [`senders`] how they go about it; [`machine`] a [`disk`],
 //! a [`clock`] and the [`process`] of a node over a [`store`]. [`shadow`] is what must be answered,
 //! [`witness`] what must be recovered, [`tally`] what clients can foretell, and [`checks`] the
-//! promises by name, each of which must catch the deliberate bugs of `canaries`. [`run`] goes through one seed, and [`verdict`] is what a runner found.
+//! promises by name, each of which must catch the deliberate bugs of `canaries`. [`crash`] is every
+//! crash of short traces, [`flip`] every flipped bit of small stores. [`run`] goes through one seed.
 //!
 //! Never here: a real file, clock, thread or socket. What a seed does, it does again.
 
@@ -30,7 +31,6 @@ pub mod options;
 pub mod process;
 pub mod recovery;
 pub mod request;
-pub mod rule;
 pub mod run;
 pub mod schedule;
 pub mod senders;
@@ -39,7 +39,6 @@ pub mod shards;
 pub mod store;
 pub mod tally;
 pub mod trace;
-pub mod verdict;
 pub mod witness;
 pub mod workload;
 pub mod world;

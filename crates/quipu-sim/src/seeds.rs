@@ -5,7 +5,7 @@ use quipu_sim::campaign::{self, HOUR_MS, OPS_PER_HOUR, Until};
 use quipu_sim::options::Options;
 use quipu_sim::run::run_options;
 use quipu_sim::trace::Sink;
-use quipu_sim::verdict::Verdict;
+use stdx::verdict::Verdict;
 
 use crate::args::Bounds;
 use crate::output;
