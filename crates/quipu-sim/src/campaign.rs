@@ -3,14 +3,18 @@
 use std::fmt;
 
 use crate::coverage::{Coverage, Met};
-use crate::run::{Ran, run};
-use crate::verdict::Verdict;
+use crate::options::Options;
+use crate::run::{Ran, run_options};
+use stdx::verdict::Verdict;
 
 /// A simulated hour in milliseconds.
 pub const HOUR_MS: u64 = 3_600_000;
 
 /// Client operations that make a simulated hour one that counts.
 pub const OPS_PER_HOUR: u64 = 1_000_000;
+
+/// After so many operations everything must have happened that can. Measured: half of it suffices.
+const OPS_FOR_COVERAGE: u64 = 4_000_000;
 
 /// Seeds between two lines of progress.
 const SEEDS_PER_LINE: u64 = 50;
@@ -23,6 +27,8 @@ pub struct Until {
     pub sim_ms: u64,
     /// Client operations.
     pub ops: u64,
+    /// How the options of a seed are drawn.
+    pub draw: fn(u64) -> Options,
     /// Whether there is no more time. Real time is the caller's: nothing here reads a clock.
     pub is_late: Box<dyn Fn() -> bool>,
 }
@@ -36,7 +42,8 @@ impl fmt::Debug for Until {
 impl Until {
     /// Enough after so many seeds.
     pub fn count(count: u64) -> Self {
-        Self { count, sim_ms: u64::MAX, ops: u64::MAX, is_late: Box::new(|| false) }
+        let (draw, is_late) = (Options::draw, Box::new(|| false));
+        Self { count, sim_ms: u64::MAX, ops: u64::MAX, draw, is_late }
     }
 }
 
@@ -50,7 +57,7 @@ pub fn run_seeds(first: u64, until: &Until, note: impl Fn(&str)) -> (Verdict, Co
         if count >= until.count || is_simulated || (until.is_late)() {
             break;
         }
-        let ran = run(seed, None);
+        let ran = run_options((until.draw)(seed), None);
         sim_ms += ran.sim_ms;
         coverage.join(&ran.coverage);
         add(&mut verdict, &ran);
@@ -68,7 +75,11 @@ pub fn run_seeds(first: u64, until: &Until, note: impl Fn(&str)) -> (Verdict, Co
 
 /// As [`run_seeds`], with the coverage as lines of progress.
 pub fn run_all(first: u64, until: &Until, note: impl Fn(&str)) -> Verdict {
-    let (verdict, coverage) = run_seeds(first, until, &note);
+    let (mut verdict, coverage) = run_seeds(first, until, &note);
+    let is_long = coverage.of(Met::Ops) >= OPS_FOR_COVERAGE;
+    for name in coverage.missing().into_iter().filter(|_| is_long) {
+        verdict.fail(format!("{name} never happened, so it was never tested"));
+    }
     for (name, count) in coverage.rows() {
         note(&format!("{name:>20} {count}"));
     }

@@ -20,7 +20,7 @@ const PENDING_MAX: usize = 3000;
 const ATTEMPTS_WITHOUT_MEMORY: u32 = 5;
 
 /// How many answered requests are remembered, to be sent again.
-const RECENT_MAX: usize = 300;
+const RECENT_MAX: usize = 2000;
 
 /// A request that waits for its answer.
 #[derive(Debug)]
@@ -157,11 +157,15 @@ impl Clients {
         if !self.is_exact {
             return None;
         }
-        let patience_us = self.patience_us;
-        self.recent.retain(|old| now_us - old.sent_us <= patience_us);
+        while self.recent.front().is_some_and(|old| now_us - old.sent_us > self.patience_us) {
+            self.recent.pop_front();
+        }
         let count = self.recent.len() as u64;
         let drawn = if count > 0 { self.prng.below(count) as usize } else { return None };
         let old = self.recent.get(drawn)?;
+        if now_us - old.sent_us > self.patience_us {
+            return None;
+        }
         let request = Rc::new(Request { id, ..(*old.request).clone() });
         let (expected, sent_us) = (Some(old.answers.clone()), old.sent_us);
         self.insert(&request, sent_us, None, expected);

@@ -3,7 +3,7 @@
 use clap::Args as Arguments;
 use quipu_sim::checks::Violation;
 use quipu_sim::crash::{Place, Trace};
-use quipu_sim::verdict::Verdict;
+use stdx::verdict::Verdict;
 
 use crate::args::Bounds;
 use crate::output;

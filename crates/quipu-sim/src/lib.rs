@@ -9,12 +9,14 @@
 //! what clients want; [`clients`] and [`senders`] how they go about it; [`machine`] a [`disk`],
 //! a [`clock`] and the [`process`] of a node over a [`store`]. [`shadow`] is what must be answered,
 //! [`witness`] what must be recovered, [`tally`] what clients can foretell, and [`checks`] the
-//! promises by name. [`crash`] is every crash of short traces, [`flip`] every flipped bit of small
-//! stores. [`run`] goes through one seed, and [`verdict`] is what a runner found.
+//! promises by name, each of which must catch the deliberate bugs of `canaries`. [`crash`] is every
+//! crash of short traces, [`flip`] every flipped bit of small stores. [`run`] goes through one seed.
 //!
 //! Never here: a real file, clock, thread or socket. What a seed does, it does again.
 
 pub mod campaign;
+#[cfg(feature = "canary")]
+pub mod canaries;
 pub mod checks;
 pub mod clients;
 pub mod clock;
@@ -38,7 +40,6 @@ pub mod shards;
 pub mod store;
 pub mod tally;
 pub mod trace;
-pub mod verdict;
 pub mod witness;
 pub mod workload;
 pub mod world;

@@ -6,6 +6,7 @@ mod crashes;
 mod flips;
 mod output;
 mod progress;
+mod seeds;
 
 use std::process::ExitCode;
 

@@ -158,6 +158,16 @@ impl Options {
         }
     }
 
+    /// The options of a seed cut short, with more trouble in less time.
+    pub fn dense(seed: u64) -> Self {
+        let mut options = Self::draw(seed);
+        options.minutes = 1;
+        options.ops = OPS_PER_MINUTE / 4;
+        options.faults.every_us = options.faults.every_us.min(2_000_000);
+        options.layout.fold_bytes_min = options.layout.fold_bytes_min.min(700 << 10);
+        options
+    }
+
     /// How long faults last, in microseconds.
     pub fn duration_us(&self) -> u64 {
         self.minutes * MINUTE_US
@@ -181,7 +191,7 @@ fn layout(prng: &mut Prng) -> Layout {
 }
 
 fn node(prng: &mut Prng) -> NodeOptions {
-    let least = if prng.chance(1, 5) { 500 } else { 20_000 };
+    let least = if prng.chance(1, 5) { 100 } else { 20_000 };
     NodeOptions {
         window_ms: scaled(prng, 20_000, 3_600_000),
         tokens_max: scaled(prng, least, 500_000),

@@ -3,7 +3,7 @@
 use std::io::{self, Write as _};
 use std::process::ExitCode;
 
-use quipu_sim::verdict::Verdict;
+use stdx::verdict::Verdict;
 
 /// Writes the verdict as the last line and says how the program ends: 0 without failures, else 1.
 ///

@@ -1,7 +1,6 @@
 //! One life of a node: the real core, the real log, and replies that are held until what they
 //! depend on is durable. It does what the server's hub does, one step at a time.
 
-use quipu_core::canary::{self, Bug};
 use quipu_core::clock::{Clocks, LogClock};
 use quipu_core::limits::OP_LOG_BYTES_MAX;
 use quipu_core::node::{Cells, Nature, Node};
@@ -174,7 +173,7 @@ impl<R> Process<R> {
 
     /// Whether a reply must wait for this.
     pub fn must_wait(&self, depends: Dependency) -> bool {
-        !self.node.is_durable(depends) && !canary::is(Bug::AckBeforeSync)
+        !self.node.is_durable(depends)
     }
 
     /// Holds a reply.
@@ -200,8 +199,8 @@ impl<R> Process<R> {
 
     /// Lets those replies leave that wait for nothing.
     pub fn release(&mut self) -> Vec<Held<R>> {
-        let (node, bug) = (&self.node, canary::is(Bug::AckBeforeSync));
-        let is_free = |held: &mut Held<R>| bug || held.depends.iter().all(|d| node.is_durable(*d));
+        let node = &self.node;
+        let is_free = |held: &mut Held<R>| held.depends.iter().all(|d| node.is_durable(*d));
         let free: Vec<Held<R>> = self.held.extract_if(.., is_free).collect();
         self.note_load();
         free

@@ -47,7 +47,7 @@ pub fn run_options(options: Options, sink: Option<Sink>) -> Ran {
 }
 
 /// The text of a panic.
-fn message(panic: &(dyn std::any::Any + Send)) -> String {
+pub(crate) fn message(panic: &(dyn std::any::Any + Send)) -> String {
     let text = panic.downcast_ref::<String>().map(String::as_str);
     text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("a panic").to_owned()
 }

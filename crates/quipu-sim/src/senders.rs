@@ -201,6 +201,10 @@ impl Sender {
     /// It forgot a checkpoint that was acknowledged, or a place.
     pub fn resume(&mut self, response: &Response) -> Checked<bool> {
         let Response::Stream { checkpoint, newest } = response else { return Ok(false) };
+        // What was asked twice is answered twice, and the second answer may be the older one.
+        if !self.is_new {
+            return Ok(false);
+        }
         let from = checkpoint.unwrap_or(0);
         ensure(from >= self.stored, Check::StreamOnce, || {
             let stored = self.stored;
@@ -213,9 +217,6 @@ impl Sender {
                 self.stream, self.settled
             )
         })?;
-        if !self.is_new {
-            return Ok(false);
-        }
         self.is_new = false;
         (self.answered, self.sent, self.checkpoint) = (from, from, from);
         self.looked = from;

@@ -183,6 +183,13 @@ impl Shadow {
         self.tokens.iter()
     }
 
+    /// How many tokens are inside their window at this time.
+    pub fn remembered(&self, now_ms: u64) -> u64 {
+        let time = |shard| self.tail(shard).decision_time(now_ms);
+        let is_in = |memory: &&Memory| memory.until >= time(memory.shard);
+        self.tokens.values().filter(is_in).count() as u64
+    }
+
     /// All streams of all shards.
     pub fn streams(&self) -> impl Iterator<Item = (&(u16, u32), &Progress)> {
         self.streams.iter()

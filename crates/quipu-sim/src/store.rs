@@ -69,7 +69,7 @@ pub struct Opened {
 /// What opening a log found.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Found {
-    /// The position of its last frame.
+    /// The position of the last frame that says something, or of the snapshot.
     pub position: u64,
     /// The position of the snapshot; 0 without one.
     pub snapshot: u64,
@@ -197,11 +197,15 @@ impl Medium for LocalMedium {
                 Ok::<_, std::convert::Infallible>(())
             })?;
         }
-        let visit = |_, payload: &[u8]| fold(&mut shards, payload);
+        let mut position = newest.start() - 1;
+        let visit = |at, payload: &[u8]| {
+            position = at;
+            fold(&mut shards, payload)
+        };
         let Recovered { wal, preparer, report } =
             recover(&self.disk, options, newest.start(), visit)?;
         let found = Found {
-            position: report.position,
+            position,
             snapshot: newest.start() - 1,
             rewritten: report.rewritten,
             was_cut: report.cut.is_some(),

@@ -38,6 +38,8 @@ pub struct Witness {
     /// The newest life of any shard that a client may have heard of.
     epochs: Vec<u64>,
     last_ms: u64,
+    /// The newest log time of a start, whether it succeeded or not.
+    newest_ms: u64,
 }
 
 impl Witness {
@@ -53,6 +55,7 @@ impl Witness {
             payloads: Vec::new(),
             epochs: vec![0; count],
             last_ms: 0,
+            newest_ms: 0,
         }
     }
 
@@ -92,9 +95,15 @@ impl Witness {
     }
 
     /// A frame is at this position, and none after it.
-    pub fn note_payload(&mut self, position: u64, payload: Vec<u8>) {
+    fn note_payload(&mut self, position: u64, payload: Vec<u8>) {
         while self.payloads.pop_if(|(at, _)| *at >= position).is_some() {}
         self.payloads.push((position, payload));
+    }
+
+    /// A start wrote the beginning of a life at this position, whether or not it got any farther.
+    pub fn note_epoch(&mut self, position: u64, payload: Vec<u8>, now_ms: u64) {
+        self.note_payload(position, payload);
+        self.newest_ms = self.newest_ms.max(now_ms);
     }
 
     /// The log says that this is durable.
@@ -212,7 +221,7 @@ impl Witness {
         if found != expected {
             return Err(what(format!("shard {id} ends at batch {found}, decided was {expected}")));
         }
-        if shard.time_ms() > tail.time.max(self.last_ms) {
+        if shard.time_ms() > tail.time.max(self.last_ms).max(self.newest_ms) {
             return Err(what(format!("shard {id} is at {} ms", shard.time_ms())));
         }
         let present = self.shadow.present(id);
@@ -230,11 +239,17 @@ impl Witness {
         Ok(())
     }
 
-    /// A new life begins: its positions are new, and its time is not before what was.
+    /// A new life begins at this time, after a log that ends at `newest_ms`: its positions are
+    /// new, and its time is not before what was.
     ///
     /// # Errors
     /// A life that was already, or a time that stepped back.
-    pub fn begin_life(&mut self, shards: &[Shard], now_ms: u64, position: u64) -> Checked {
+    pub fn begin_life(
+        &mut self,
+        shards: &[Shard],
+        (now_ms, newest_ms): (u64, u64),
+        position: u64,
+    ) -> Checked {
         for (shard, seen) in shards.iter().zip(&mut self.epochs) {
             let epoch = shard.epoch();
             ensure(epoch > *seen, Check::Position, || {
@@ -242,12 +257,11 @@ impl Witness {
             })?;
             *seen = epoch;
         }
-        let times: Vec<u64> = shards.iter().map(Shard::time_ms).collect();
-        let newest = times.iter().copied().max().unwrap_or(0);
-        ensure(now_ms >= newest, Check::LogTime, || {
-            format!("a life begins at {now_ms} ms, the log is at {newest} ms")
+        ensure(now_ms >= newest_ms, Check::LogTime, || {
+            format!("a life begins at {now_ms} ms, the log is at {newest_ms} ms")
         })?;
         self.last_ms = now_ms;
+        let times: Vec<u64> = shards.iter().map(Shard::time_ms).collect();
         let epochs: Vec<u64> = shards.iter().map(Shard::epoch).collect();
         self.shadow.begin_life(now_ms, &times, &epochs);
         self.base = (position, self.shadow.moment());

@@ -81,10 +81,14 @@ impl Workload {
             (true, 1) => (Form::Multi, 1 + self.prng.below(GROUP_MAX)),
             (true, _) => (Form::Atomic, 1 + self.prng.below(GROUP_MAX)),
         };
-        let key = self.part(self.options.keyed).then(|| self.key(now_ms));
+        // Now and then a key that was used before, most likely for something else. Where totals are
+        // foretold, nobody does that.
+        let is_reused = self.prng.chance(1, 60);
+        let key = self.part(self.options.keyed).then(|| self.key(now_ms, is_reused));
         let mut asks: Vec<Ask> = Vec::new();
         for _ in 0..count {
-            let mut ask = self.ask(now_ms, key.is_some());
+            let is_free = is_reused || self.part(self.options.free);
+            let mut ask = self.ask(now_ms, key.is_some(), is_free);
             if let Some(key) = key {
                 let item = asks.iter().filter(|other| other.counter == ask.counter).count();
                 ask.ticket = Ticket::Key(Key { item: item as u32, ..key });
@@ -94,10 +98,9 @@ impl Workload {
         Request { id, asks, form, ack, read }
     }
 
-    fn key(&mut self, now_ms: u64) -> Key {
+    fn key(&mut self, now_ms: u64, is_reused: bool) -> Key {
         self.keys += 1;
-        // Now and then one that was used before, most likely for something else.
-        let number = if self.prng.chance(1, 60) {
+        let number = if is_reused {
             self.keys.saturating_sub(self.prng.below(20)).max(1)
         } else {
             self.keys
@@ -113,8 +116,7 @@ impl Workload {
         Key { number, uuid_ms, item: 0 }
     }
 
-    fn ask(&mut self, now_ms: u64, keyed: bool) -> Ask {
-        let is_free = self.part(self.options.free);
+    fn ask(&mut self, now_ms: u64, keyed: bool, is_free: bool) -> Ask {
         let reads = if keyed { 0 } else { self.options.reads };
         let (counter, action) = if is_free {
             let drawn = self.skewed(self.options.free_counters);

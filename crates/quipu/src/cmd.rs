@@ -7,6 +7,7 @@ mod docs;
 mod get;
 mod ingest;
 mod ingest_progress;
+mod prove;
 mod scan;
 mod serve;
 mod take;
@@ -25,6 +26,7 @@ pub(crate) enum Command {
     Get(get::GetArgs),
     Take(take::TakeArgs),
     Scan(scan::ScanArgs),
+    Prove(prove::ProveArgs),
     #[command(hide = true)]
     Docs(docs::DocsArgs),
 }
@@ -44,6 +46,7 @@ impl Command {
             Self::Get(args) => get::run(args),
             Self::Take(args) => take::run(args),
             Self::Scan(args) => scan::run(args),
+            Self::Prove(args) => prove::run(&args),
             Self::Docs(args) => docs::run(&args),
         }
     }

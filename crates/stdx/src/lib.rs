@@ -8,3 +8,4 @@ pub mod prefetch;
 pub mod prng;
 pub mod time;
 pub mod units;
+pub mod verdict;

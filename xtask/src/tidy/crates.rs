@@ -66,6 +66,7 @@ pub(crate) const RULES: &[Rule] = &[
     Rule { name: "quipu-wire", is_pure: true, ours: &["stdx", "quipu-core"], forbidden: &[] },
     Rule { name: "quipu-log", is_pure: false, ours: &["stdx", "quipu-core"], forbidden: NETWORK },
     Rule { name: "quipu-client", is_pure: false, ours: &["stdx", "quipu-wire"], forbidden: ANYHOW },
+    Rule { name: "quipu-proof", is_pure: false, ours: &["stdx"], forbidden: ANYHOW },
     Rule {
         name: "quipu-server",
         is_pure: false,
@@ -82,6 +83,7 @@ pub(crate) const RULES: &[Rule] = &[
             "quipu-wire",
             "quipu-log",
             "quipu-client",
+            "quipu-proof",
             "quipu-server",
         ],
         forbidden: &[],

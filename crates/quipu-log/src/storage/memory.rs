@@ -76,8 +76,9 @@ struct Disk {
     capacity: Option<u64>,
 }
 
+/// Both images are shared by copies of a disk until one of them is written to.
 #[derive(Debug, Default, Clone)]
-#[expect(clippy::rc_buffer, reason = "an image that is shared grows in place once it is not")]
+#[expect(clippy::rc_buffer, reason = "a copy of a disk that is written to takes the vector over")]
 struct Images {
     cached: Arc<Vec<u8>>,
     /// Shares its memory with the cached image while both are the same.

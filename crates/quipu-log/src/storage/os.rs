@@ -111,7 +111,9 @@ impl Os {
             refuse_network(path, magic as u64)?;
         }
         let lock = lock(path)?;
-        let block_bytes = physical_block_bytes(handle.metadata().map_err(io)?.dev());
+        let device = handle.metadata().map_err(io)?.dev();
+        sync_names_above(path, device).map_err(io)?;
+        let block_bytes = physical_block_bytes(device);
         let path = path.to_path_buf();
         Ok(Self { inner: Arc::new(Directory { path, handle, block_bytes, _lock: lock }) })
     }
@@ -124,6 +126,20 @@ impl Os {
     fn file(&self, name: &str) -> PathBuf {
         self.inner.path.join(name)
     }
+}
+
+/// Makes the names of a directory and of those above it durable, up to the root of its file system:
+/// this start, or one that a crash ended early, may have made them. Those that may not be opened
+/// were made by somebody else.
+fn sync_names_above(path: &Path, device: u64) -> io::Result<()> {
+    for above in fs::canonicalize(path)?.ancestors().skip(1) {
+        let Ok(folder) = File::open(above) else { continue };
+        if folder.metadata()?.dev() != device {
+            return Ok(());
+        }
+        folder.sync_all()?;
+    }
+    Ok(())
 }
 
 fn refuse_network(path: &Path, magic: u64) -> Result<(), OpenError> {

@@ -253,15 +253,24 @@ fn broken(ask: &Ask, reply: &Reply, expected: &Expected) -> Check {
         || either(|r| r.is_ok_and(|outcome| outcome.repeat == Repeat::Token))
     {
         Check::TokenOnce
+    } else if either(|r| matches!(r, Err(Refusal::Held { .. }))) {
+        Check::StreamOnce
     } else if either(is_full) {
         Check::Limits
     } else if matches!(ask.ticket, Ticket::Place { .. }) && repeats_differ(reply, expected) {
         Check::StreamOnce
-    } else if verdict(Verdict::Overflow) {
+    } else if verdict(Verdict::Overflow) || overflows(ask, expected) {
         Check::Overflow
     } else {
         Check::ValueIsSum
     }
+}
+
+/// Whether the sum does not fit, and nothing may change.
+fn overflows(ask: &Ask, expected: &Expected) -> bool {
+    let (Action::Add(add), Ok(outcome)) = (ask.action, expected.result) else { return false };
+    let sum = outcome.previous.unwrap_or(0).checked_add(add.delta);
+    sum.is_none() && outcome.verdict != Verdict::Done
 }
 
 fn repeats_differ(reply: &Reply, expected: &Expected) -> bool {

@@ -30,6 +30,9 @@ const START_PAUSE_US: u64 = 300_000;
 /// Tokens that are asked for again after a start. Guess: enough to find one that is missing.
 const TOKENS_PROBED: usize = 400;
 
+/// One in so many looks of the housekeeper counts tokens. Guess: often enough for every seed.
+const WINDOW_CHECKS: u64 = 40;
+
 /// One in so many folds is cancelled half way. Guess.
 const FOLDS_PER_CANCEL: u64 = 12;
 
@@ -48,6 +51,7 @@ impl World {
             Ok(opened) => self.opened(node, opened),
             Err(OpenError::Refused(why)) => Err(Violation::new(Check::RefusedStart, why)),
             Err(OpenError::Device(why)) => {
+                self.trace.say(|| why.clone());
                 let machine = self.machine(node);
                 let after = machine.disk.facts();
                 let is_excused = machine.disk.is_dead()
@@ -74,6 +78,7 @@ impl World {
     fn opened(&mut self, node: NodeId, opened: Opened) -> Checked {
         let Opened { mut store, mut shards, found } = opened;
         let now_us = self.schedule.now_us();
+        self.trace.say(|| format!("{found:?}"));
         let names = std::mem::take(&mut self.names);
         let machine = self.machine(node);
         let recovered = machine.witness.note_recovered(&found, &shards, &names);
@@ -99,12 +104,12 @@ impl World {
         let position = store.position() + 1;
         let appended = store.log().append(&epoch);
         // Also a write that failed may have reached the disk.
-        machine.witness.note_payload(position, epoch.payload);
+        machine.witness.note_epoch(position, epoch.payload, clock.now_ms());
         if appended.and_then(|()| store.log().flush(&mut Vec::new())).is_err() {
             self.start_again(node);
             return Ok(());
         }
-        machine.witness.begin_life(&shards, clock.now_ms(), position)?;
+        machine.witness.begin_life(&shards, (clock.now_ms(), newest), position)?;
         machine.read_us = now_us;
         machine.facts = machine.disk.facts();
         machine.disk.watch(true);
@@ -194,8 +199,12 @@ impl World {
         if let Err(error) = written {
             return self.fail(node, error.to_string());
         }
+        let end = process.store.position();
         ensure(!machine.has_failed(), Check::AckAfterFailure, || {
             "a write went on although the disk had failed".to_owned()
+        })?;
+        ensure(end == flight.position, Check::GroupWhole, || {
+            format!("what was open at once is in the frames {} to {end}", flight.position)
         })?;
         self.note("write", [flight.position, flight.payload.len() as u64, 0]);
         self.schedule_sync(node, life);
@@ -260,10 +269,16 @@ impl World {
 
     /// The log failed: everything in flight is unknown, and the process ends.
     pub(super) fn fail(&mut self, node: NodeId, why: String) -> Checked {
+        self.trace.say(|| why.clone());
         let machine = self.machine(node);
         let (is_dead, failed) = (machine.disk.is_dead(), machine.has_failed());
         ensure(is_dead || failed, Check::Admission, || format!("no fault, but {why}"))?;
         let Some(mut process) = machine.process.take() else { return Ok(()) };
+        // Whoever asks once more gets the same answer: a later success would say nothing.
+        let again = process.store.log().flush(&mut Vec::new());
+        ensure(is_dead || again.is_err(), Check::AckAfterFailure, || {
+            format!("after the log had failed ({why}) a sync is said to have worked")
+        })?;
         process.fail(why);
         self.note("failed", [process.life, process.held() as u64, 0]);
         if is_dead {
@@ -459,6 +474,10 @@ impl World {
         }
         self.prepare_if_needed(node);
         self.check_bounds(node)?;
+        // Counting tokens takes time, so it is done now and then.
+        if self.chaos.below(WINDOW_CHECKS) == 0 {
+            self.check_window(node)?;
+        }
         self.commit_if_wanted(node)
     }
 
@@ -475,6 +494,17 @@ impl World {
             }
         }
         Ok(())
+    }
+
+    /// The node remembers every token that is inside its window.
+    fn check_window(&mut self, node: NodeId) -> Checked {
+        let now_ms = self.log_time(node)?;
+        let machine = self.machine(node);
+        let Some(process) = &machine.process else { return Ok(()) };
+        let (known, wanted) = (process.node.tokens(), machine.witness.shadow.remembered(now_ms));
+        ensure(known >= wanted, Check::TokenWindow, || {
+            format!("{known} tokens are remembered, {wanted} are inside their window")
+        })
     }
 
     fn check_bounds(&mut self, node: NodeId) -> Checked {

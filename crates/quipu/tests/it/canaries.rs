@@ -19,6 +19,7 @@ use tempfile::TempDir;
 
 use crate::http::{Request, request};
 use crate::node::Start;
+use crate::node::{self};
 use crate::{Violation, demand, kill_loop, sync_frozen, tool};
 
 /// Kill cycles against a canary: the bug shows in the first replay.
@@ -43,7 +44,7 @@ fn build() -> PathBuf {
 
 /// Returns a start of the build with the bug `canary`.
 fn start(canary: &str, folder: &Path) -> Start {
-    Start::new(&folder.join("data")).program(&CANARY).variable("QUIPU_CANARY", canary)
+    node::start(&folder.join("data")).program(&CANARY).variable("QUIPU_CANARY", canary)
 }
 
 /// Demands that a check failed, by one of the named promises.

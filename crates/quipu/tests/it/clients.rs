@@ -8,7 +8,8 @@ use std::process::{Command, Output};
 
 use tempfile::TempDir;
 
-use crate::node::{Node, Start};
+use crate::node::Node;
+use crate::node::{self};
 use crate::tool;
 
 /// The version of redis-py that the test installs.
@@ -17,7 +18,7 @@ const REDIS_PY: &str = "redis==5.2.1";
 /// Starts a node in a directory of its own.
 pub(crate) fn fresh_node() -> (Node, TempDir) {
     let folder = TempDir::new().expect("a temporary directory");
-    (Start::new(&folder.path().join("data")).run(), folder)
+    (node::start(&folder.path().join("data")).run(), folder)
 }
 
 /// Runs redis-cli with `arguments` and demands its output.

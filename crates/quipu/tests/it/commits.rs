@@ -6,13 +6,14 @@ use std::time::{Duration, Instant};
 use tempfile::TempDir;
 
 use crate::http::{Http, Request, request};
-use crate::node::{Node, PATIENCE, Start, poll};
+use crate::node::{self};
+use crate::node::{Node, PATIENCE, poll};
 use crate::resp::{Resp, encode_line};
 
 /// Starts a node with `flags`, whose directory goes with it.
 fn node_with(flags: &[(&str, &str)]) -> (Node, TempDir) {
     let folder = TempDir::new().expect("a temporary directory");
-    let start = Start::new(&folder.path().join("data"));
+    let start = node::start(&folder.path().join("data"));
     let start = flags.iter().fold(start, |start, (name, value)| start.flag(name, *value));
     (start.run(), folder)
 }

@@ -9,7 +9,8 @@ use std::env;
 use tempfile::TempDir;
 
 use crate::chance::Chance;
-use crate::node::{Peer, Start};
+use crate::node::Peer;
+use crate::node::{self};
 use crate::resp::{Reply, Resp, encode, encode_line};
 use crate::tool;
 use stream::{Compare, Step, Stream, claimed};
@@ -236,7 +237,7 @@ fn run(mut sides: Sides, commands: usize) {
 fn fifty_thousand_random_commands_get_the_replies_of_redis() {
     let Some(redis) = tool::find("redis-server") else { return };
     let folder = TempDir::new().expect("a temporary directory");
-    let (node, peer) = (Start::new(&folder.path().join("data")).run(), Peer::start(&redis, &[]));
+    let (node, peer) = (node::start(&folder.path().join("data")).run(), Peer::start(&redis, &[]));
     run(Sides::new(Subject::Quipu, || node.resp(), || peer.resp()), COMMANDS);
 }
 
@@ -315,7 +316,7 @@ fn compare_sessions(ours: impl Fn() -> Resp, peer: impl Fn() -> Resp) {
 fn protocol_errors_and_endings_are_those_of_redis() {
     let Some(redis) = tool::find("redis-server") else { return };
     let folder = TempDir::new().expect("a temporary directory");
-    let (node, peer) = (Start::new(&folder.path().join("data")).run(), Peer::start(&redis, &[]));
+    let (node, peer) = (node::start(&folder.path().join("data")).run(), Peer::start(&redis, &[]));
     compare_sessions(|| node.resp(), || peer.resp());
 }
 

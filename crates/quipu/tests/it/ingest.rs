@@ -374,7 +374,7 @@ fn lines_that_count_for_nothing_never_stop_the_ingest() {
 #[test]
 fn a_node_without_memory_is_named_while_the_ingest_waits_for_it() {
     let folder = TempDir::new().expect("a directory");
-    let start = crate::node::Start::new(&folder.path().join("data")).flag("memory.max", "1MiB");
+    let start = crate::node::start(&folder.path().join("data")).flag("memory.max", "1MiB");
     let node = start.run();
     let mut socket = node.resp();
     let mut names = (0..).map(|index| format!("INCR new:{index}"));

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use tempfile::TempDir;
 
 use crate::http::{Http, Request, request};
+use crate::node::{self};
 use crate::node::{Node, PATIENCE, Start, poll};
 use crate::resp::{Reply, Resp, encode, encode_line, is_timeout};
 use crate::tool;
@@ -22,7 +23,7 @@ struct Bounded {
 /// Starts a node with `flags`.
 fn node_with(flags: &[(&str, &str)]) -> Bounded {
     let folder = TempDir::new().expect("a temporary directory");
-    let mut start = Start::new(&folder.path().join("data"));
+    let mut start = node::start(&folder.path().join("data"));
     for (name, value) in flags {
         start = start.flag(name, *value);
     }
@@ -231,7 +232,7 @@ fn start_refused(start: &Start, expected: &[&str]) {
 fn an_address_that_is_not_loopback_is_refused() {
     let folder = TempDir::new().expect("a temporary directory");
     for listener in ["resp", "http", "admin"] {
-        let start = Start::new(&folder.path().join(listener)).flag(listener, "0.0.0.0:0");
+        let start = node::start(&folder.path().join(listener)).flag(listener, "0.0.0.0:0");
         start_refused(&start, &["loopback"]);
     }
 }
@@ -249,14 +250,14 @@ fn an_unknown_key_is_refused_with_the_nearest_name() {
     let folder = TempDir::new().expect("a temporary directory");
     let file = folder.path().join("quipu.toml");
     fs::write(&file, "[limits]\nbulk_byte = \"1KiB\"\n").expect("the directory takes a file");
-    let start = Start::new(&folder.path().join("data")).flag("config", file.as_os_str());
+    let start = node::start(&folder.path().join("data")).flag("config", file.as_os_str());
     start_refused(&start, &["bulk_byte", "limits.bulk_bytes"]);
 }
 
 #[test]
 fn a_value_outside_its_range_is_refused_by_name() {
     let folder = TempDir::new().expect("a temporary directory");
-    let start = Start::new(&folder.path().join("data")).flag("limits.bulk_bytes", "1");
+    let start = node::start(&folder.path().join("data")).flag("limits.bulk_bytes", "1");
     start_refused(&start, &["limits.bulk_bytes"]);
 }
 

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use tempfile::TempDir;
 
 use crate::http::{Http, Request, request};
+use crate::node::{self};
 use crate::node::{Node, PATIENCE, Start, poll};
 use crate::resp::{encode, encode_line};
 
@@ -133,14 +134,14 @@ fn node_of_small_bounds(folder: &TempDir) -> Node {
         ("limits.output_bytes", "64KiB"),
         ("limits.connections", "16"),
     ]);
-    let start = Start::new(&folder.path().join("data"));
+    let start = node::start(&folder.path().join("data"));
     flags.into_iter().fold(start, |start, (name, value)| start.flag(name, value)).run()
 }
 
 /// The refusals of a node whose memory is full.
 fn look_when_memory_is_full(seen: &mut Seen) {
     let folder = TempDir::new().expect("a temporary directory");
-    let start = Start::new(&folder.path().join("data")).flag("memory.max", "1MiB");
+    let start = node::start(&folder.path().join("data")).flag("memory.max", "1MiB");
     let node = start.run();
     let mut socket = node.resp();
     // The node looks at its memory every now and then, so the first ones may still be new.
@@ -189,7 +190,7 @@ fn every_metric_moves_when_what_it_counts_happens() {
 #[test]
 fn the_listeners_of_clients_share_one_bound_on_connections() {
     let folder = TempDir::new().expect("a temporary directory");
-    let node = Start::new(&folder.path().join("data")).flag("limits.connections", "2").run();
+    let node = node::start(&folder.path().join("data")).flag("limits.connections", "2").run();
     let mut admin = Http::connect(node.address("admin"));
     assert_eq!(admin.call(&request("GET", "/health", "")).status, 200);
     let (mut resp, mut http) = (node.resp(), node.http());
@@ -202,7 +203,7 @@ fn the_listeners_of_clients_share_one_bound_on_connections() {
 #[test]
 fn a_log_smaller_than_a_segment_is_folded() {
     let folder = TempDir::new().expect("a temporary directory");
-    let start = Start::new(&folder.path().join("data")).flag("fold.log_bytes_min", "64KiB");
+    let start = node::start(&folder.path().join("data")).flag("fold.log_bytes_min", "64KiB");
     let node = start.run();
     let mut socket = node.resp();
     let folded = poll(PATIENCE, || {

@@ -1,42 +1,14 @@
-//! Starts the real programs, `quipu serve` and its peer redis-server, and stops them by pid.
+//! The real programs that the tests start: `quipu serve`, and its peer redis-server.
 
-use std::collections::BTreeMap;
 use std::env;
-use std::ffi::OsString;
-use std::fs::{self, File};
-use std::io::{BufRead as _, BufReader};
-use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::process::{Child, ChildStdout, Command, ExitStatus, Stdio};
-use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
-use std::thread;
-use std::time::{Duration, Instant};
+use std::process::{Child, Command, Stdio};
 
-use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 
-use crate::http::Http;
 use crate::resp::Resp;
 
-/// How long a start, a stop or a refusal may take: far above what a loaded machine needs.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
-
-/// Lines of a banner that may wait unread (guess; a banner has about ten).
-const BANNER_LINES_MAX: usize = 1024;
-
-/// Calls `probe` until it answers something; answers `None` when `patience` is over.
-pub(crate) fn poll<T>(patience: Duration, mut probe: impl FnMut() -> Option<T>) -> Option<T> {
-    let deadline = Instant::now() + patience;
-    loop {
-        if let Some(found) = probe() {
-            return Some(found);
-        }
-        if Instant::now() >= deadline {
-            return None;
-        }
-        thread::park_timeout(Duration::from_millis(1));
-    }
-}
+pub(crate) use quipu_proof::node::{Node, PATIENCE, Start, poll};
 
 /// Returns the binary under test: the one that cargo built with the tests, or the one that
 /// `QUIPU_BINARY` names, such as a release build.
@@ -44,204 +16,9 @@ pub(crate) fn binary() -> PathBuf {
     env::var_os("QUIPU_BINARY").map_or_else(|| env!("CARGO_BIN_EXE_quipu").into(), PathBuf::from)
 }
 
-/// What to start: program, data directory, flags and environment.
-#[derive(Debug, Clone)]
-pub(crate) struct Start {
-    program: PathBuf,
-    data: PathBuf,
-    flags: Vec<OsString>,
-    environment: Vec<(String, OsString)>,
-}
-
-impl Start {
-    /// Returns a start of the tested binary on the directory `data`, all listeners on port 0.
-    pub(crate) fn new(data: &Path) -> Self {
-        Self {
-            program: binary(),
-            data: data.to_path_buf(),
-            flags: Vec::new(),
-            environment: Vec::new(),
-        }
-    }
-
-    /// Adds the flag `--name value`.
-    pub(crate) fn flag(mut self, name: &str, value: impl Into<OsString>) -> Self {
-        self.flags.push(format!("--{name}").into());
-        self.flags.push(value.into());
-        self
-    }
-
-    /// Adds a variable to the environment.
-    pub(crate) fn variable(mut self, name: &str, value: impl Into<OsString>) -> Self {
-        self.environment.push((name.to_owned(), value.into()));
-        self
-    }
-
-    /// Starts another build of the program instead.
-    pub(crate) fn program(mut self, program: &Path) -> Self {
-        self.program = program.to_path_buf();
-        self
-    }
-
-    /// Returns the data directory.
-    pub(crate) fn data(&self) -> &Path {
-        &self.data
-    }
-
-    /// Starts the node and waits until its banner says `ready`.
-    ///
-    /// # Panics
-    /// If it ends or stays silent instead; the message holds what it printed.
-    pub(crate) fn run(&self) -> Node {
-        let stderr = self.data.with_extension("stderr");
-        let mut child = self.command(&stderr).spawn().expect("the binary starts");
-        let lines = lines_of(child.stdout.take().expect("stdout is a pipe"));
-        let mut node = Node { child, addresses: BTreeMap::new(), stderr };
-        if let Err(reason) = node.read_banner(&lines) {
-            let printed = fs::read_to_string(&node.stderr).unwrap_or_default();
-            panic!("the node did not become ready ({reason}); its stderr:\n{printed}");
-        }
-        node
-    }
-
-    /// Starts the program, which must refuse: end by itself, with an error, before it is ready.
-    /// Returns what it said.
-    pub(crate) fn refusal(&self) -> String {
-        let stderr = self.data.with_extension("refusal");
-        let mut child = self.command(&stderr).spawn().expect("the binary starts");
-        let lines = lines_of(child.stdout.take().expect("stdout is a pipe"));
-        let status = poll(PATIENCE, || child.try_wait().expect("a child can be waited for"));
-        if status.is_none() {
-            child.kill().expect("a running child can be killed");
-            child.wait().expect("a killed child ends");
-        }
-        let stdout: Vec<String> = lines.iter().collect();
-        let said = format!(
-            "{}\n{}",
-            stdout.join("\n"),
-            fs::read_to_string(&stderr).expect("the stderr file is readable")
-        );
-        let status = status.unwrap_or_else(|| panic!("the program serves; it said:\n{said}"));
-        assert!(!status.success(), "a refusal ends with an error; it said:\n{said}");
-        said
-    }
-
-    fn command(&self, stderr: &Path) -> Command {
-        let stderr = File::create(stderr).expect("the test's directory takes a file");
-        let mut command = Command::new(&self.program);
-        command.arg("serve").arg("--data").arg(&self.data);
-        for listener in ["resp", "http", "admin"] {
-            let flag = format!("--{listener}");
-            if !self.flags.iter().any(|given| *given == *flag) {
-                command.arg(flag).arg("127.0.0.1:0");
-            }
-        }
-        command.args(&self.flags).envs(self.environment.iter().map(|(k, v)| (k, v)));
-        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(stderr);
-        command
-    }
-}
-
-/// Hands on the lines of a pipe until it closes; later lines than fit are read and dropped, so
-/// that the writer never waits.
-fn lines_of(stdout: ChildStdout) -> Receiver<String> {
-    let (sender, receiver) = mpsc::sync_channel(BANNER_LINES_MAX);
-    thread::spawn(move || {
-        for line in BufReader::new(stdout).lines().map_while(Result::ok) {
-            drop(sender.try_send(line));
-        }
-    });
-    receiver
-}
-
-/// A running node; dropping it kills the process.
-#[derive(Debug)]
-pub(crate) struct Node {
-    child: Child,
-    addresses: BTreeMap<String, SocketAddr>,
-    stderr: PathBuf,
-}
-
-impl Node {
-    fn read_banner(&mut self, lines: &Receiver<String>) -> Result<(), String> {
-        let deadline = Instant::now() + PATIENCE;
-        loop {
-            let left = deadline.saturating_duration_since(Instant::now());
-            let line = match lines.recv_timeout(left) {
-                Ok(line) => line,
-                Err(RecvTimeoutError::Timeout) => return Err("no line `ready`".into()),
-                Err(RecvTimeoutError::Disconnected) => return Err("stdout closed".into()),
-            };
-            if line.split_whitespace().next() == Some("ready") {
-                return Ok(());
-            }
-            self.note_address(&line);
-        }
-    }
-
-    /// Notes the address of a line `name address`; other lines of the banner are for people.
-    fn note_address(&mut self, line: &str) {
-        let mut words = line.split_whitespace();
-        if let (Some(name), Some(Ok(address))) = (words.next(), words.next().map(str::parse)) {
-            self.addresses.insert(name.to_owned(), address);
-        }
-    }
-
-    /// Returns the address of the listener that the banner calls `name`.
-    pub(crate) fn address(&self, name: &str) -> SocketAddr {
-        *self.addresses.get(name).unwrap_or_else(|| {
-            panic!("the banner names no {name} listener, only {:?}", self.addresses)
-        })
-    }
-
-    /// Connects a RESP client.
-    pub(crate) fn resp(&self) -> Resp {
-        Resp::tcp(self.address("resp"))
-    }
-
-    /// Connects an HTTP client.
-    pub(crate) fn http(&self) -> Http {
-        Http::connect(self.address("http"))
-    }
-
-    /// Returns what the node has written to stderr so far.
-    pub(crate) fn stderr(&self) -> String {
-        fs::read_to_string(&self.stderr).unwrap_or_default()
-    }
-
-    /// Sends SIGKILL without waiting for the end; dropping the node waits.
-    pub(crate) fn kill(&mut self) {
-        self.child.kill().expect("a running child can be killed");
-    }
-
-    /// Sends SIGTERM.
-    pub(crate) fn terminate(&self) {
-        let pid = i32::try_from(self.child.id()).ok().and_then(Pid::from_raw);
-        kill_process(pid.expect("a pid is positive"), Signal::TERM).expect("the child takes TERM");
-    }
-
-    /// Waits for the end of the process; `None` if it still runs when patience is over.
-    pub(crate) fn ended(&mut self) -> Option<ExitStatus> {
-        poll(PATIENCE, || self.child.try_wait().expect("a child can be waited for"))
-    }
-
-    /// Returns whether the process still runs.
-    pub(crate) fn runs(&mut self) -> bool {
-        self.child.try_wait().expect("a child can be waited for").is_none()
-    }
-}
-
-impl Drop for Node {
-    fn drop(&mut self) {
-        stop(&mut self.child);
-    }
-}
-
-/// Kills a child that still runs, and waits for its end.
-fn stop(child: &mut Child) {
-    // Errors mean that it has ended already, which is what is wanted.
-    drop(child.kill());
-    drop(child.wait());
+/// Returns a start of the tested binary on the directory `data`, all listeners on port 0.
+pub(crate) fn start(data: &Path) -> Start {
+    Start::new(&binary(), data)
 }
 
 /// A redis-server of the Debian package on a Unix socket; dropping it kills the process.
@@ -283,6 +60,8 @@ impl Peer {
 
 impl Drop for Peer {
     fn drop(&mut self) {
-        stop(&mut self.child);
+        // Errors mean that it has ended already, which is what is wanted.
+        drop(self.child.kill());
+        drop(self.child.wait());
     }
 }

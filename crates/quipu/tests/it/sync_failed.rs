@@ -7,6 +7,7 @@ use std::path::Path;
 use tempfile::TempDir;
 
 use crate::node::Start;
+use crate::node::{self};
 use crate::resp::{Reply, encode_line};
 use crate::sync_frozen::shim;
 
@@ -23,7 +24,7 @@ fn breakable(start: &Start, folder: &Path, shim: &Path) -> Start {
 fn a_failed_sync_acknowledges_nothing_stops_the_node_and_is_recovered_from() {
     let folder = TempDir::new().expect("a temporary directory");
     let Some(shim) = shim(folder.path()) else { return };
-    let start = Start::new(&folder.path().join("data"));
+    let start = node::start(&folder.path().join("data"));
     let mut node = breakable(&start, folder.path(), &shim).run();
     assert_eq!(node.resp().call("INCR a").int(), Some(1));
     let mut sockets: Vec<_> = (0..PENDING).map(|_| node.resp()).collect();

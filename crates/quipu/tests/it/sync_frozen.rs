@@ -15,6 +15,7 @@ use std::time::Duration;
 use tempfile::TempDir;
 
 use crate::http::{Http, Request, request};
+use crate::node::{self};
 use crate::node::{Node, PATIENCE, Start, poll};
 use crate::resp::{Reply, Resp, encode_line};
 use crate::{Violation, demand, tool};
@@ -225,7 +226,7 @@ pub(crate) fn shim(folder: &Path) -> Option<PathBuf> {
 fn nothing_that_depends_on_a_frozen_sync_leaves_any_socket() {
     let folder = TempDir::new().expect("a temporary directory");
     let Some(shim) = shim(folder.path()) else { return };
-    if let Err(violation) = check(&Start::new(&folder.path().join("data")), &shim) {
+    if let Err(violation) = check(&node::start(&folder.path().join("data")), &shim) {
         panic!("{violation}");
     }
 }
@@ -234,7 +235,7 @@ fn nothing_that_depends_on_a_frozen_sync_leaves_any_socket() {
 fn nothing_leaves_while_the_event_loop_itself_stands_in_a_frozen_sync() {
     let folder = TempDir::new().expect("a temporary directory");
     let Some(shim) = shim(folder.path()) else { return };
-    if let Err(violation) = check_in_loop(&Start::new(&folder.path().join("data")), &shim) {
+    if let Err(violation) = check_in_loop(&node::start(&folder.path().join("data")), &shim) {
         panic!("{violation}");
     }
 }

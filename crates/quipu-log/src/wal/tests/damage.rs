@@ -231,3 +231,36 @@ fn a_frame_counts_only_with_its_segment_position_and_link() {
     check(|header| header.link ^= 1, &[1]);
     check(|header| header.payload_crc ^= 1, &[1]);
 }
+
+/// Writes another header over the one at `offset`, with its checksum.
+fn forge(memory: &Memory, name: &str, offset: u64, change: impl FnOnce(&mut Header)) {
+    let file = memory.open(name).unwrap();
+    let mut bytes = [0; HEADER_BYTES];
+    file.read_at(&mut bytes, offset).unwrap();
+    let (mut header, _) = Header::decode(&bytes).unwrap();
+    change(&mut header);
+    file.write_at(&header.encode().0, offset).unwrap();
+    file.sync().unwrap();
+}
+
+#[test]
+fn a_header_that_no_writer_wrote_is_refused_or_cut_off_whatever_it_says() {
+    let check = |change: fn(&mut Header), segment: u64| {
+        let log = closed(true);
+        forge(&log, &segment::name(segment), 512, change);
+        let opened = open(&log.copy(), 2).map(|(_, frames)| numbers(&frames));
+        assert_eq!(
+            opened.map_err(|error| error.to_string()),
+            open(&log, 2).map(|(_, frames)| numbers(&frames)).map_err(|error| error.to_string())
+        );
+    };
+    for segment in 1..=2 {
+        check(|header| header.position = u64::MAX - 60, segment);
+        check(|header| header.position = u64::MAX, segment);
+        check(|header| header.position = 0, segment);
+        check(|header| header.durable_upto = header.position, segment);
+        check(|header| header.durable_upto = u64::MAX, segment);
+        check(|header| header.link ^= 1, segment);
+        check(|header| header.length = u32::MAX, segment);
+    }
+}

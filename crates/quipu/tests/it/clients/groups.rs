@@ -5,7 +5,8 @@ use std::thread;
 use tempfile::TempDir;
 
 use crate::clients::fresh_node;
-use crate::node::{Node, Start};
+use crate::node::Node;
+use crate::node::{self};
 use crate::resp::{Reply, Resp, encode_line};
 
 /// Clients of the concurrent test (guess: more than event loops, so that some wait).
@@ -77,7 +78,7 @@ fn count_in_groups(mut client: Resp, id: usize) {
 #[test]
 fn groups_of_all_shards_neither_mix_nor_wait_for_each_other_for_ever() {
     let folder = TempDir::new().expect("a temporary directory");
-    let start = Start::new(&folder.path().join("data"));
+    let start = node::start(&folder.path().join("data"));
     let node: Node = start.flag("server.workers", "2").run();
     thread::scope(|scope| {
         for id in 0..CLIENTS {
@@ -91,7 +92,7 @@ fn groups_of_all_shards_neither_mix_nor_wait_for_each_other_for_ever() {
 #[test]
 fn info_tells_what_is_so() {
     let folder = TempDir::new().expect("a temporary directory");
-    let start = Start::new(&folder.path().join("data"));
+    let start = node::start(&folder.path().join("data"));
     let info = |node: &Node| {
         let mut client = node.resp();
         client.call("SET lasting 1");
