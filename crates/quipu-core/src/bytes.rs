@@ -2,6 +2,10 @@
 
 use crate::record::RecordError;
 
+/// Highest epoch, batch or log time that is believed. Spec: what a node counts one by one, or in
+/// milliseconds, never gets there; a record that says so would stop the next one.
+const COUNT_MAX: u64 = u64::MAX >> 1;
+
 /// Appends an unsigned LEB128 number.
 #[inline]
 pub fn put_varint(out: &mut Vec<u8>, mut n: u64) {
@@ -92,6 +96,15 @@ impl<'a> Reader<'a> {
     /// There are fewer.
     pub fn u64(&mut self, what: &'static str) -> Result<u64, RecordError> {
         self.array(what).map(u64::from_le_bytes)
+    }
+
+    /// Eight bytes that count something: at most 63 bits of them, so that one more always fits.
+    ///
+    /// # Errors
+    /// There are fewer bytes, or the count is beyond what anything was ever counted to.
+    pub fn count(&mut self, what: &'static str) -> Result<u64, RecordError> {
+        let found = self.u64(what)?;
+        if found > COUNT_MAX { Err(self.error(what)) } else { Ok(found) }
     }
 
     /// Sixteen bytes.

@@ -256,9 +256,9 @@ pub fn read_header(r: &mut Reader<'_>) -> Result<Header, RecordError> {
     Ok(Header {
         kind,
         shard: r.u16("shard")?,
-        epoch: r.u64("epoch")?,
-        batch: r.u64("batch")?,
-        time_ms: r.u64("time")?,
+        epoch: r.count("epoch")?,
+        batch: r.count("batch")?,
+        time_ms: r.count("time")?,
     })
 }
 
@@ -297,7 +297,7 @@ fn read_token<'a>(r: &mut Reader<'a>, header: &Header) -> Result<Item<'a>, Recor
     let name = read_name(r)?;
     let token_len = usize::from(r.u8("token length")?);
     let token = r.take(token_len, "token")?;
-    let item = r.varint("item")? as u32;
+    let item = u32::try_from(r.varint("item")?).map_err(|_| r.error("item"))?;
     let record = read_token_record(r, header.epoch, header.batch)?;
     Ok(Item::Token { name, token, item, record })
 }

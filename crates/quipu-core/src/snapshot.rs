@@ -419,9 +419,9 @@ fn read_key(r: &mut Reader<'_>) -> Result<Place, RecordError> {
 
 fn read_meta(r: &mut Reader<'_>) -> Result<ShardMeta, RecordError> {
     Ok(ShardMeta {
-        epoch: r.u64("epoch")?,
-        batch: r.u64("batch")?,
-        time_ms: r.u64("time")?,
+        epoch: r.count("epoch")?,
+        batch: r.count("batch")?,
+        time_ms: r.count("time")?,
         window_ms: r.u64("window")?,
     })
 }

@@ -89,7 +89,7 @@ fn over_file(values: &mut Values, path: &Path) -> Result<(), LayerError> {
     over_text(values, &path.display().to_string(), &text)
 }
 
-fn over_text(values: &mut Values, file: &str, text: &str) -> Result<(), LayerError> {
+pub(crate) fn over_text(values: &mut Values, file: &str, text: &str) -> Result<(), LayerError> {
     let table: toml::Table = toml::from_str(text).map_err(|error| LayerError::Syntax {
         file: file.to_owned(),
         line: line_of(text, error.span().map_or(0, |span| span.start)),
@@ -145,7 +145,7 @@ fn single(file: &str, key: &str, value: &toml::Value) -> Result<String, LayerErr
     Err(LayerError::NotSingle { file: file.to_owned(), key: key.to_owned(), found })
 }
 
-fn over_environment(
+pub(crate) fn over_environment(
     values: &mut Values,
     lookup: impl Fn(&str) -> Option<OsString>,
 ) -> Result<(), LayerError> {
@@ -159,7 +159,7 @@ fn over_environment(
     Ok(())
 }
 
-fn over_flags(values: &mut Values, flags: &KnobFlags) {
+pub(crate) fn over_flags(values: &mut Values, flags: &KnobFlags) {
     for (key, text) in &flags.0 {
         values.set(*key, text, Source::Flag(format!("--{key}")));
     }

@@ -141,7 +141,8 @@ impl Nanos {
 impl Ratio {
     /// Returns the ratio, or nothing if `share` is not from 0.0 to 1.0.
     pub fn new(share: f64) -> Option<Self> {
-        (0.0..=1.0).contains(&share).then_some(Self(share))
+        // Adding 0 makes nothing of the sign of -0, which is in the range and would print as -0.
+        (0.0..=1.0).contains(&share).then_some(Self(share + 0.0))
     }
 
     /// Returns the share, from 0.0 to 1.0.
@@ -338,6 +339,8 @@ mod tests {
         check("80%", Ratio(0.8), "0.8");
         check("100 %", Ratio(1.0), "1");
         check("0", Ratio(0.0), "0");
+        let negative_zero = Ratio::new(-0.0).expect("it is 0");
+        check("0%", negative_zero, "0");
     }
 
     #[test]

@@ -1,11 +1,15 @@
 //! Links in the documentation: what they point to exists, and so does the test that they name.
 
+use std::path::Path;
+
 use crate::checkout::TextFile;
 use crate::tidy::Finding;
 
 /// Checks the links of every Markdown file of the checkout.
 pub(crate) fn check(files: &[TextFile]) -> Vec<Finding> {
-    let pages = files.iter().filter(|file| file.path.ends_with(".md"));
+    let pages = files
+        .iter()
+        .filter(|file| Path::new(&file.path).extension().is_some_and(|end| end == "md"));
     pages.flat_map(|page| check_page(page, files)).collect()
 }
 

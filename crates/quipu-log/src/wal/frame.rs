@@ -115,6 +115,10 @@ impl Header {
             durable_upto: u64::from_le_bytes(get(bytes, OFFSET_DURABLE_UPTO)),
             link: u32::from_le_bytes(get(bytes, OFFSET_LINK)),
         };
+        // A writer knows only earlier frames as durable, and never writes the last number there is.
+        if header.durable_upto >= header.position || header.position == u64::MAX {
+            return Err(HeaderFault::Value);
+        }
         Ok((header, checksum))
     }
 }
@@ -176,6 +180,14 @@ mod tests {
         let (bytes, checksum) = HEADER.encode();
         assert_eq!(bytes, FIXTURE);
         assert_eq!(Header::decode(&FIXTURE), Ok((HEADER, checksum)));
+    }
+
+    #[test]
+    fn a_frame_that_no_writer_can_have_written_is_none() {
+        for (position, durable_upto) in [(0, 0), (7, 7), (7, u64::MAX), (u64::MAX, 6)] {
+            let (bytes, _) = Header { position, durable_upto, ..HEADER }.encode();
+            assert_eq!(Header::decode(&bytes), Err(HeaderFault::Value), "{position}");
+        }
     }
 
     #[test]

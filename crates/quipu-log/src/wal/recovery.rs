@@ -362,7 +362,8 @@ type Visitor<'a> = &'a mut dyn FnMut(u64, &[u8]) -> Result<(), RecoverError>;
 impl Walk {
     fn begin<S: Storage>(chain: &Chain<S>, start: u64) -> Result<Self, RecoverError> {
         let index = chain.index_of(start)?;
-        let expected = chain.first(index).unwrap_or(start);
+        // A segment that begins later holds nothing that is needed: all of it is taken over.
+        let expected = chain.first(index).filter(|first| *first <= start).unwrap_or(start);
         let block = chain.segments.get(index).map_or(0, |segment| segment.header.block_bytes);
         Ok(Self {
             index,

@@ -226,7 +226,7 @@ fn shaped(
         Shape::Ok => null(out, proto),
         Shape::Flag => integer(out, i64::from(done)),
         Shape::Exists => integer(out, i64::from(outcome.value.is_some())),
-        Shape::TtlSeconds => integer(out, ttl(outcome, now_ms, |ms| (ms + 500) / 1000)),
+        Shape::TtlSeconds => integer(out, ttl(outcome, now_ms, |ms| ms.saturating_add(500) / 1000)),
         Shape::TtlMillis => integer(out, ttl(outcome, now_ms, |ms| ms)),
         Shape::Type => simple(out, if outcome.value.is_some() { "string" } else { "none" }),
         Shape::Added => {
@@ -254,7 +254,7 @@ fn ttl(outcome: &Outcome, now_ms: u64, unit: impl Fn(u64) -> u64) -> i64 {
     match (outcome.value, outcome.expires_at) {
         (None, _) => -2,
         (Some(_), None) => -1,
-        (Some(_), Some(at)) => unit(at.saturating_sub(now_ms)) as i64,
+        (Some(_), Some(at)) => i64::try_from(unit(at.saturating_sub(now_ms))).unwrap_or(i64::MAX),
     }
 }
 

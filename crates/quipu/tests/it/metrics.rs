@@ -188,15 +188,15 @@ fn every_metric_moves_when_what_it_counts_happens() {
 }
 
 #[test]
-fn all_listeners_share_one_bound_on_connections() {
+fn the_listeners_of_clients_share_one_bound_on_connections() {
     let folder = TempDir::new().expect("a temporary directory");
-    let node = node::start(&folder.path().join("data")).flag("limits.connections", "3").run();
-    let mut resp = node.resp();
-    assert_eq!(resp.call("PING").text(), Some("PONG"));
-    let (mut http, mut admin) = (node.http(), Http::connect(node.address("admin")));
-    assert_eq!(http.call(&request("GET", "/health", "")).status, 200);
+    let node = node::start(&folder.path().join("data")).flag("limits.connections", "2").run();
+    let mut admin = Http::connect(node.address("admin"));
     assert_eq!(admin.call(&request("GET", "/health", "")).status, 200);
-    assert!(node.resp().closes(), "a fourth connection is served");
+    let (mut resp, mut http) = (node.resp(), node.http());
+    assert_eq!(resp.call("PING").text(), Some("PONG"));
+    assert_eq!(http.call(&request("GET", "/health", "")).status, 200);
+    assert!(node.resp().closes(), "a third client is served");
     assert_eq!(node.http().call(&request("GET", "/health", "")).status, 503);
 }
 

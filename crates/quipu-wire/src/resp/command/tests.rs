@@ -257,6 +257,9 @@ fn outcomes_are_answered_in_the_shape_of_their_command() {
     same(Shape::TtlSeconds, expiring, r":1\r\n");
     same(Shape::TtlSeconds, Outcome { expires_at: Some(2500), ..done }, r":2\r\n");
     same(Shape::TtlMillis, expiring, r":1499\r\n");
+    let never = Outcome { expires_at: Some(u64::MAX), ..done };
+    same(Shape::TtlSeconds, never, r":18446744073709551\r\n");
+    same(Shape::TtlMillis, never, r":9223372036854775807\r\n");
     same(Shape::TtlMillis, done, r":-1\r\n");
     same(Shape::TtlMillis, absent, r":-2\r\n");
     let added = r"*4\r\n:5\r\n:2\r\n$5\r\n3:2:9\r\n$4\r\nnone\r\n";

@@ -1,0 +1,77 @@
+//! Shards of one thread, and the way from a log to them that a node takes at its start.
+
+use std::cell::{RefCell, RefMut};
+
+use quipu_core::node::{Cells, Nature, Node};
+use quipu_core::op::{Action, Add, Op, Token};
+use quipu_core::shard::{Shard, ShardLimits};
+
+/// The server's own file: it depends on the core alone, and building the server is slow.
+#[path = "../../crates/quipu-server/src/recovery.rs"]
+mod recovery;
+
+pub use self::recovery::Recovering;
+
+/// The seed of names' hashes.
+pub const SEED: u64 = 7;
+
+/// Bounds of every shard here.
+pub const LIMITS: ShardLimits = ShardLimits { streams_max: 3 };
+
+/// Shards that are borrowed at run time.
+#[derive(Debug)]
+pub struct LocalShards(Vec<RefCell<Shard>>);
+
+impl LocalShards {
+    /// Takes over all shards of a node, in the order of their numbers.
+    pub fn new(shards: Vec<Shard>) -> Self {
+        Self(shards.into_iter().map(RefCell::new).collect())
+    }
+}
+
+impl Cells for LocalShards {
+    type Guard<'a> = RefMut<'a, Shard>;
+    type Gate<'a> = ();
+
+    fn count(&self) -> u16 {
+        self.0.len() as u16
+    }
+
+    fn shard(&self, id: u16) -> RefMut<'_, Shard> {
+        self.0[usize::from(id)].borrow_mut()
+    }
+
+    fn gate(&self) {}
+}
+
+/// Begins to read a log.
+pub fn recovering() -> Recovering {
+    Recovering::new(SEED, LIMITS)
+}
+
+/// Begins a life on recovered shards and does a little of everything with the counters `names`:
+/// whatever a log says, a node that accepted it goes on. Returns the epoch and batch records.
+pub fn live(mut shards: Vec<Shard>, names: &[&str]) -> Vec<u8> {
+    shards.truncate(1 << shards.len().ilog2());
+    let now = shards.iter().map(Shard::time_ms).max().unwrap_or(0).saturating_add(5);
+    let mut log = Vec::new();
+    for shard in &mut shards {
+        shard.begin_epoch(now, 60_000, &mut log);
+    }
+    let node = Node::new(LocalShards::new(shards), SEED, Nature { groups: true, tokens_max: 8 });
+    node.set_room(1 << 30, false);
+    for (index, name) in names.iter().enumerate() {
+        let token = Token::Key { key: b"k", item: index as u32 };
+        let actions = [Action::Get, Action::Add(Add::plain(1)), Action::Take, Action::Delete];
+        let action = actions[index % actions.len()];
+        node.execute(now, &Op { name, action, token: Token::None });
+        node.execute(now, &Op { name, action: Action::Add(Add::plain(i64::MAX)), token });
+        let token = Token::Stream { name: b"s", sequence: 1 };
+        node.execute(now, &Op { name, action: Action::Add(Add::plain(-1)), token });
+    }
+    let mut depends = Vec::new();
+    node.scan(now, (0, 100), |_, _| {}, &mut depends);
+    let mut sealed = Vec::new();
+    node.cut(&mut log, &mut sealed, |_| 0);
+    log
+}
