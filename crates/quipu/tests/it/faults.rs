@@ -12,10 +12,11 @@ mod calls;
 mod clocks;
 mod crew;
 mod crowds;
+mod disk;
 mod limits;
 mod points;
 mod room;
-mod room_tests;
+
 mod short_writes;
 mod stops;
 mod strace;
