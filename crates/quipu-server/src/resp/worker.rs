@@ -260,20 +260,20 @@ impl Worker {
                 Ok((stream, _)) => self.admit(stream),
                 Err(error) if error.kind() == ErrorKind::WouldBlock => return,
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
-                Err(error) => {
-                    let refused = Counter::ConnectionsRefused(ConnectionRefusal::Accept);
-                    self.hub.registry.add(refused, 1);
-                    if self.complaint.is_due() {
-                        tracing::warn!(%error, "connections cannot be accepted");
-                    }
-                    // Who waits stays in the kernel's queue. Were the loop told of it all the
-                    // time, it would do nothing else.
-                    if epoll::delete(&self.epoll, &self.listener).is_ok() {
-                        self.deaf = Some(Stopwatch::start());
-                    }
-                    return;
-                }
+                Err(error) => return self.pause_accepting(&error),
             }
+        }
+    }
+
+    fn pause_accepting(&mut self, error: &std::io::Error) {
+        self.hub.registry.add(Counter::ConnectionsRefused(ConnectionRefusal::Accept), 1);
+        if self.complaint.is_due() {
+            tracing::warn!(%error, "connections cannot be accepted");
+        }
+        // Who waits stays in the kernel's queue. Were the loop told of it all the time, it would do
+        // nothing else.
+        if epoll::delete(&self.epoll, &self.listener).is_ok() {
+            self.deaf = Some(Stopwatch::start());
         }
     }
 
