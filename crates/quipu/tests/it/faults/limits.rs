@@ -2,6 +2,7 @@
 //! beyond them is refused or ends the node; what was acknowledged is there.
 
 use std::fs;
+use std::os::unix::process::ExitStatusExt as _;
 use std::path::PathBuf;
 
 use crate::faults::calls::Bench;
@@ -113,7 +114,6 @@ fn grow_until_the_end(node: &mut Node) -> Result<i32, Violation> {
             break;
         }
     }
-    use std::os::unix::process::ExitStatusExt as _;
     let status = node.ended();
     let signal = status.and_then(|status| status.signal());
     signal.ok_or_else(|| Violation::new("end", format!("{status:?}: {}", tail(node))))

@@ -151,15 +151,14 @@ fn a_log_that_is_folded_lives_on_a_disk_much_smaller_than_what_is_written() {
     let (mut counted, mut refused) = (0, 0);
     while counted < 6_000 {
         let reply = socket.call("INCR rolling");
-        match reply.int() {
-            Some(value) => counted = value,
-            None => {
-                assert!(reply.fails_with("NOSPACE") || reply.fails_with("BUSY"), "{reply:?}");
-                refused += 1;
-                let back = poll(PATIENCE, || socket.call("INCR rolling").int());
-                counted = back.unwrap_or_else(|| panic!("{counted}: {}", node.stderr()));
-            }
+        if let Some(value) = reply.int() {
+            counted = value;
+            continue;
         }
+        assert!(reply.fails_with("NOSPACE") || reply.fails_with("BUSY"), "{reply:?}");
+        refused += 1;
+        let back = poll(PATIENCE, || socket.call("INCR rolling").int());
+        counted = back.unwrap_or_else(|| panic!("{counted}: {}", node.stderr()));
     }
     assert!(refused < 100, "{refused} refusals of {counted}");
     node.kill();

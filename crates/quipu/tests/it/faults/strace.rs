@@ -75,8 +75,8 @@ impl Tracer {
         let ids =
             poll(PATIENCE, || Some(under::threads(process, name)).filter(|ids| !ids.is_empty()));
         let ids = ids.unwrap_or_else(|| panic!("there is no thread {name}"));
-        let list: String = ids.iter().map(|id| format!(" -p {id}")).collect();
-        let line = format!("exec strace{list} {}", fault.options(log));
+        let list: Vec<String> = ids.iter().map(|id| format!("-p {id}")).collect();
+        let line = format!("exec strace {} {}", list.join(" "), fault.options(log));
         let mut command = Command::new("sh");
         command.arg("-c").arg(line).stdin(Stdio::null()).stderr(Stdio::null());
         let child = command.spawn().expect("a tracer starts");
