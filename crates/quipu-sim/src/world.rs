@@ -174,7 +174,7 @@ impl World {
             Event::Timeout { request, attempt } => self.time_out(request, attempt),
             Event::Look { stream } => self.look(stream),
             Event::Synced(node, life) => self.synced(node, life)?,
-            Event::Prepared(node, life) => self.prepared(node, life),
+            Event::Prepared(node, life) => self.prepared(node, life)?,
             Event::Folded(node, life) => self.folded(node, life)?,
             Event::Flush(node, life) => self.flush(node, life)?,
             Event::Tick(node, life) => self.tick(node, life)?,

@@ -55,7 +55,7 @@ fn prepare(runner: &Runner) -> Result<()> {
         Start::Binary { binary, has_canaries, drives_node, .. } => {
             runner::build(binary, has_canaries)?;
             if drives_node {
-                runner::build("quipu", false)?;
+                runner::build(runner::NODE, false)?;
             }
         }
         Start::Tests(_) => checkout::run(&cargo(), &[&TESTS[..], &["--no-run"]].concat(), &[])?,
@@ -101,7 +101,7 @@ fn run_binary(runner: &Runner, seconds: u64, first: u64) -> Result<Report> {
         command.args(["--first", &first.to_string()]);
     }
     if drives_node {
-        command.arg("--binary").arg(runner::binary_path("quipu", false));
+        command.arg("--binary").arg(runner::binary_path(runner::NODE, false));
     }
     let output = command.stdin(Stdio::null()).stderr(log_file(runner.name)?).output();
     let output = output.with_context(|| format!("starting {}", program.display()))?;

@@ -208,9 +208,18 @@ impl Runner {
     }
 }
 
-/// Where a binary of the profile `test-release` is.
+/// The profile of a binary: the node ends where an assertion breaks, as the one that users get; a
+/// runner catches it and goes on.
+fn profile(binary: &str) -> &'static str {
+    if binary == NODE { "test-release" } else { "evidence" }
+}
+
+/// The program that is judged.
+pub(crate) const NODE: &str = "quipu";
+
+/// Where a binary is, once it is built.
 pub(crate) fn binary_path(binary: &str, has_canaries: bool) -> PathBuf {
-    target(has_canaries).join("test-release").join(binary)
+    target(has_canaries).join(profile(binary)).join(binary)
 }
 
 fn target(has_canaries: bool) -> PathBuf {
@@ -224,7 +233,7 @@ fn target(has_canaries: bool) -> PathBuf {
 pub(crate) fn build(binary: &str, has_canaries: bool) -> Result<PathBuf> {
     let target = target(has_canaries);
     let target = target.to_string_lossy();
-    let mut arguments = vec!["build", "--locked", "--profile", "test-release"];
+    let mut arguments = vec!["build", "--locked", "--profile", profile(binary)];
     arguments.extend(["--package", binary, "--bin", binary, "--target-dir", &target]);
     if has_canaries {
         arguments.extend(["--features", "canary"]);

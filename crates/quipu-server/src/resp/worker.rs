@@ -260,18 +260,18 @@ impl Worker {
                 Ok((stream, _)) => self.admit(stream),
                 Err(error) if error.kind() == ErrorKind::WouldBlock => return,
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
-                Err(error) => return self.go_deaf(&error),
+                Err(error) => return self.pause_accepting(&error),
             }
         }
     }
 
-    /// Does not listen for a while: who waits stays in the kernel's queue, and were the loop told
-    /// of it all the time, it would do nothing else.
-    fn go_deaf(&mut self, error: &std::io::Error) {
+    fn pause_accepting(&mut self, error: &std::io::Error) {
         self.hub.registry.add(Counter::ConnectionsRefused(ConnectionRefusal::Accept), 1);
         if self.complaint.is_due() {
             tracing::warn!(%error, "connections cannot be accepted");
         }
+        // Who waits stays in the kernel's queue. Were the loop told of it all the time, it would do
+        // nothing else.
         if epoll::delete(&self.epoll, &self.listener).is_ok() {
             self.deaf = Some(Stopwatch::start());
         }

@@ -397,21 +397,21 @@ impl World {
     }
 
     /// The preparer has worked.
-    pub(super) fn prepared(&mut self, node: NodeId, life: u64) {
+    pub(super) fn prepared(&mut self, node: NodeId, life: u64) -> Checked {
         if !self.machine(node).runs(life) {
-            return;
+            return Ok(());
         }
-        let Some(process) = self.process(node) else { return };
+        let Some(process) = self.process(node) else { return Ok(()) };
         let prepared = process.store.prepare();
         process.set_no_space(prepared == Prepared::NoRoom);
         process.at.preparing = false;
         if self.died(node) {
-            return;
+            return Ok(());
         }
         self.note("prepared", [prepared as u64, 0, 0]);
         if prepared == Prepared::Ready {
             self.coverage.met(Met::Prepares);
-            return;
+            return Ok(());
         }
         self.coverage.met(Met::PrepareFailures);
         if prepared == Prepared::Never {
@@ -421,6 +421,7 @@ impl World {
             process.at.preparing = true;
         }
         self.schedule.after(PREPARE_PAUSE_US, Event::Prepared(node, life));
+        Ok(())
     }
 
     /// A name may or may not be on the disk, so no further segment can be made: the process ends.

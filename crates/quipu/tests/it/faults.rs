@@ -16,7 +16,6 @@ mod disk;
 mod limits;
 mod points;
 mod room;
-
 mod short_writes;
 mod stops;
 mod strace;
