@@ -139,6 +139,9 @@ fn work(
         match client.pipeline(&mut connection, &mut chance) {
             Ok(acknowledged) => progress.add(acknowledged),
             Err(Stop::Broken) => return Ok(()),
+            // Too much at once, says the node, and counts nothing: this client waits for the next
+            // life, and sends again then what was refused.
+            Err(Stop::Violation(violation)) if violation.detail.contains(": BUSY") => return Ok(()),
             Err(Stop::Violation(violation)) => {
                 // Who waits for progress need not wait any more.
                 progress.add(usize::MAX / 4);
@@ -148,7 +151,8 @@ fn work(
     }
 }
 
-/// Adds one at a time with a token of its own, notes when, and goes on after an `UNKNOWN`.
+/// Adds one at a time with a token of its own, notes when, and goes on after an `UNKNOWN`, which
+/// may have counted, and after a `BUSY`, which has not.
 #[derive(Debug)]
 struct Timed {
     id: usize,
@@ -184,6 +188,10 @@ impl Client for Timed {
                 Ok(1)
             }
             Some(text) if text.starts_with("UNKNOWN") => Ok(0),
+            Some(text) if text.starts_with("BUSY") => {
+                self.unresolved.pop();
+                Ok(0)
+            }
             Some(text) => {
                 let command = self.command(self.tokens);
                 Err(Violation::new("refusal", format!("{command}: {text}")).into())

@@ -1,14 +1,16 @@
 //! Signals: a process that stands still for a while, that is asked to end under load, that is
 //! killed again and again before it serves, that has a second one beside it.
 
+use std::fs;
 use std::time::Duration;
 
-use rustix::process::Signal;
+use rustix::process::{Pid, Signal};
 
 use crate::chance::Chance;
 use crate::faults::calls::Bench;
-use crate::faults::under::{signal, under};
+use crate::faults::under::{pid, signal, threads, under};
 use crate::faults::{count, share};
+use crate::node::{PATIENCE, poll};
 use crate::resp::{Reply, encode_line};
 use crate::{Violation, demand};
 
@@ -43,6 +45,9 @@ fn stand_still(bench: &mut Bench) -> Result<(), Violation> {
             demand(reply.error().is_none(), "refusal", || format!("{line}: {reply:?}"))?;
         }
         signal(&start, Signal::STOP);
+        // Each thread stops when the signal reaches it.
+        let still = poll(PATIENCE, || stands_still(pid(&start)).then_some(()));
+        demand(still.is_some(), "standstill", || "a thread does not stop".into())?;
         let token = format!("QUIPU.ADD still 1 TOKEN {}", crate::faults::crew::wall().as_nanos());
         socket.send(&encode_line(&token)).expect("the kernel buffers");
         // The wait for what cannot come is the time that the node stands still.
@@ -60,6 +65,13 @@ fn stand_still(bench: &mut Bench) -> Result<(), Violation> {
             format!("3600 s have become {left:?}")
         })?;
         demand(progress.advances_by(300), "progress", || node.stderr())
+    })
+}
+
+fn stands_still(process: Pid) -> bool {
+    threads(process, "*").iter().all(|id| {
+        let status = fs::read_to_string(format!("/proc/{process}/task/{id}/status"));
+        status.is_ok_and(|text| text.lines().any(|line| line.starts_with("State:\tT")))
     })
 }
 
