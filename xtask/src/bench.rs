@@ -16,6 +16,8 @@ mod rounds;
 mod server;
 mod statistics;
 
+pub(crate) use self::machine::timestamp;
+
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -114,7 +116,7 @@ impl Options {
     }
 }
 
-fn build_folder() -> PathBuf {
+pub(crate) fn build_folder() -> PathBuf {
     let from_variable = std::env::var_os("CARGO_TARGET_DIR").map(PathBuf::from);
     from_variable.unwrap_or_else(|| checkout::root().join("target"))
 }
@@ -125,7 +127,7 @@ fn build_folder() -> PathBuf {
 /// A program is missing or fails. A missed bar is a result and no error.
 pub(crate) fn run(words: &[&str]) -> Result<()> {
     let options = Options::parse(words)?;
-    let folder = options.dir.join(machine::timestamp());
+    let folder = options.dir.join(timestamp());
     fs::create_dir_all(&folder).with_context(|| format!("creating {}", folder.display()))?;
     let quipu = Quipu { binary: binary(&options)?, flags: options.flags.clone() };
     let seen = (!options.peers_only).then_some(quipu.binary.as_path());

@@ -1,79 +1,165 @@
-//! Evidence: what searches for a broken promise, and how long it searched in vain.
+//! The evidence: every check that can run for long, run for a bounded time, counted and kept.
 //!
-//! Each runner ends with one line of JSON on its standard output: `runner`, `figures` (whole numbers
-//! by name), `failures` (one line each, with what reproduces it) and `skipped` (what, and why).
-//! Progress goes to standard error.
+//! Each runner is a program of its own that ends with one line of figures. Here they are built, run
+//! two at a time, added up in `evidence.json` and printed as the table of the README. A failure of
+//! any of them fails the whole. Read `runner` for what runs, `record` for what is kept.
 
-mod fuzz;
+mod coverage;
+mod lanes;
+mod mutants;
+mod page;
+mod record;
+pub(crate) mod report;
+mod runner;
 
-use anyhow::Result;
-use serde_json::{Map, Value, json};
+use std::path::PathBuf;
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+
+use crate::checkout;
+use crate::evidence::record::Record;
 
 /// How to call it.
-pub(crate) const USAGE: &str = "usage: cargo xtask evidence <runner> [options]
+pub(crate) const USAGE: &str = "usage: cargo xtask evidence [options] [RUNNER...]
 
-  fuzz          search every fuzz target with libFuzzer
-    --seconds N   most time of each target (default 10, or as long as --count takes)
-    --count N     executions of each target
-    --first N     the seed of the search (default 1)
-    --jobs N      targets that are searched at once (default 1)
-    --only NAME   one target
-    --minimize    afterwards put what was found into fuzz/corpus, as far as it is small";
+  --seconds N      time of all runners together (default 480)
+  --long HOURS     as long as that, and keep what is found as --record does
+  --record         add to docs/evidence/evidence.json and write the table of the README
+  --list           the runners, and what each is for
+  RUNNER...        only these; `mutants` and `peers` run only when they are named or with --long";
 
-/// What a runner found.
-#[derive(Debug, Default)]
-pub(crate) struct Evidence {
-    /// Whole numbers by name.
-    pub(crate) figures: Map<String, Value>,
-    /// What is broken, one line each, with what reproduces it.
-    pub(crate) failures: Vec<String>,
-    /// What was not done, and why.
-    pub(crate) skipped: Vec<String>,
+/// Time of all runners together in continuous integration. Spec: about 8 minutes.
+const SECONDS: u64 = 480;
+
+/// What a run does.
+#[derive(Debug, PartialEq)]
+struct Options {
+    time: Duration,
+    is_long: bool,
+    is_recorded: bool,
+    is_list: bool,
+    only: Vec<String>,
 }
 
-impl Evidence {
-    /// The runner's last line.
-    fn line(&self, runner: &str) -> String {
-        let Self { figures, failures, skipped } = self;
-        json!({"runner": runner, "figures": figures, "failures": failures, "skipped": skipped})
-            .to_string()
+impl Options {
+    fn parse(words: &[&str]) -> Result<Self> {
+        let mut options = Self {
+            time: Duration::from_secs(SECONDS),
+            is_long: false,
+            is_recorded: false,
+            is_list: false,
+            only: Vec::new(),
+        };
+        let mut words = words.iter();
+        while let Some(word) = words.next() {
+            let mut value = || words.next().with_context(|| format!("{word} needs a value"));
+            match *word {
+                "--seconds" => {
+                    options.time = Duration::from_secs(value()?.parse().context("--seconds")?);
+                }
+                "--long" => {
+                    let hours: f64 = value()?.parse().context("--long")?;
+                    options.time = Duration::try_from_secs_f64(hours * 3600.0).context("--long")?;
+                    (options.is_long, options.is_recorded) = (true, true);
+                }
+                "--record" => options.is_recorded = true,
+                "--list" => options.is_list = true,
+                option if option.starts_with('-') => bail!("unknown option {option}\n{USAGE}"),
+                name => options.only.push(runner::find(name)?.name.to_owned()),
+            }
+        }
+        Ok(options)
+    }
+
+    /// Whether a runner takes part.
+    fn takes(&self, runner: &runner::Runner) -> bool {
+        if self.only.is_empty() {
+            return self.is_long || !runner.is_on_demand;
+        }
+        self.only.iter().any(|name| name == runner.name)
     }
 }
 
-/// Runs one runner and prints what it found; false where something is broken.
+/// Where what was found is kept.
+fn kept_path() -> PathBuf {
+    checkout::root().join("docs/evidence/evidence.json")
+}
+
+/// Runs the runners and says what they found.
 ///
 /// # Errors
-/// The runner could not do its work.
-pub(crate) fn run(words: &[&str]) -> Result<Option<bool>> {
-    let (name, evidence) = match words {
-        ["fuzz", rest @ ..] => match fuzz::Options::parse(rest) {
-            Some(options) => ("fuzz", fuzz::run(&options)?),
-            None => return Ok(None),
-        },
-        _ => return Ok(None),
-    };
-    println!("{}", evidence.line(name));
-    Ok(Some(evidence.failures.is_empty()))
+/// A runner cannot be built or run, or found something.
+pub(crate) fn run(words: &[&str]) -> Result<()> {
+    let options = Options::parse(words)?;
+    if options.is_list {
+        for runner in runner::RUNNERS {
+            println!("{:<12} {}", runner.name, runner.about);
+        }
+        return Ok(());
+    }
+    let mut record = Record::read(&kept_path())?;
+    let chosen: Vec<_> = runner::RUNNERS.iter().filter(|r| options.takes(r)).collect();
+    let reports = lanes::run(&chosen, options.time, &record)?;
+    let run = record::Run::of(&reports)?;
+    let fresh = Record::of(&run);
+    record.add(run);
+    let path = if options.is_recorded { kept_path() } else { scratch_path() };
+    (if options.is_recorded { &record } else { &fresh }).write(&path)?;
+    println!("\n{}", page::table(&fresh));
+    if options.is_recorded {
+        page::write(&record)?;
+    }
+    println!("wrote {}", path.display());
+    verdict(&reports)
+}
+
+fn scratch_path() -> PathBuf {
+    crate::bench::build_folder().join("evidence/evidence.json")
+}
+
+fn verdict(reports: &[report::Report]) -> Result<()> {
+    for (runner, skipped) in reports.iter().flat_map(|r| r.skipped.iter().map(move |s| (r, s))) {
+        println!("skipped in {}: {skipped}", runner.runner);
+    }
+    let failures: Vec<String> = reports
+        .iter()
+        .flat_map(|report| report.failures.iter().map(|text| format!("{}: {text}", report.runner)))
+        .collect();
+    if failures.is_empty() {
+        return Ok(());
+    }
+    bail!("{} failures\n{}", failures.len(), failures.join("\n"));
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{Evidence, run};
+    use super::*;
 
-    #[test]
-    fn a_runner_ends_with_one_line_of_json() {
-        let mut evidence = Evidence::default();
-        evidence.figures.insert("executions".to_owned(), 5.into());
-        evidence.failures.push("it \"broke\"\nhere".to_owned());
-        let expected = "{\"failures\":[\"it \\\"broke\\\"\\nhere\"],\"figures\":{\"executions\":5},\
-                        \"runner\":\"x\",\"skipped\":[]}";
-        assert_eq!(evidence.line("x"), expected);
+    fn chosen(words: &[&str]) -> Vec<&'static str> {
+        let options = Options::parse(words).unwrap();
+        runner::RUNNERS.iter().filter(|r| options.takes(r)).map(|r| r.name).collect()
     }
 
     #[test]
-    fn what_is_no_runner_or_option_is_a_mistake_of_use() {
-        for words in [&[][..], &["nothing"], &["fuzz", "--speed", "1"], &["fuzz", "--count", "x"]] {
-            assert!(matches!(run(words), Ok(None)), "{words:?}");
+    fn what_takes_long_runs_only_when_it_is_asked_for() {
+        assert!(!chosen(&[]).contains(&"mutants"));
+        assert!(chosen(&["--long", "1"]).contains(&"mutants"));
+        assert_eq!(chosen(&["mutants"]), ["mutants"]);
+    }
+
+    #[test]
+    fn a_long_run_is_kept() {
+        let options = Options::parse(&["--long", "0.5"]).unwrap();
+        assert_eq!((options.time.as_secs(), options.is_recorded), (1800, true));
+    }
+
+    #[test]
+    fn wrong_options_are_refused() {
+        for words in
+            [&["--second"][..], &["--seconds"], &["--long", "x"], &["--long", "-1"], &["x"]]
+        {
+            assert!(Options::parse(words).is_err(), "{words:?}");
         }
     }
 }

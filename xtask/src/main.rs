@@ -12,6 +12,7 @@ mod checkout;
 mod ci;
 mod docs;
 mod evidence;
+mod fuzz;
 mod tidy;
 
 use std::process::ExitCode;
@@ -22,7 +23,8 @@ const USAGE: &str = "usage: cargo xtask <command>
   ci            fmt, clippy, test, doc and tidy, in that order
   docs          write docs/metrics.md, docs/config.md and docs/quipu.toml
   bench         compare with Redis, print ratios against the bars (--help for its options)
-  evidence      run what searches for a broken promise (--help for its runners)";
+  evidence      run what searches for a broken promise, and add up what it found (--help)
+  fuzz          search the fuzz targets alone (--help)";
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -40,13 +42,10 @@ fn main() -> ExitCode {
             println!("{}", evidence::USAGE);
             Ok(())
         }
-        ["evidence", rest @ ..] => match evidence::run(rest) {
-            Ok(None) => {
-                eprintln!("{}", evidence::USAGE);
-                return ExitCode::from(2);
-            }
-            Ok(Some(true)) => Ok(()),
-            Ok(Some(false)) => return ExitCode::FAILURE,
+        ["evidence", rest @ ..] => evidence::run(rest),
+        ["fuzz", rest @ ..] => match fuzz::command(rest) {
+            Ok(true) => Ok(()),
+            Ok(false) => return ExitCode::FAILURE,
             Err(error) => Err(error),
         },
         _ => {

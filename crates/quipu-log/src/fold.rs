@@ -287,7 +287,7 @@ impl<S: Storage> Folder<S> {
         let (storage, name) = (&self.pool.storage, snapshot::name(position));
         storage.rename(UNFINISHED, &name).map_err(failed("name", &name))?;
         reach(Point::FoldRenamed);
-        storage.sync_dir().map_err(failed("sync", ""))?;
+        storage.sync_dir().map_err(failed("sync", "the data directory"))?;
         reach(Point::FoldNamed);
         if canary::is(Bug::SnapshotUnchecked) {
             return Ok(snapshot::unread(storage, position)?);
@@ -308,7 +308,7 @@ impl<S: Storage> Folder<S> {
                 reach(Point::FoldSnapshotRemoved);
             }
         }
-        storage.sync_dir().map_err(failed("sync", ""))?;
+        storage.sync_dir().map_err(failed("sync", "the data directory"))?;
         self.retire_segments(oldest)
     }
 
@@ -325,7 +325,7 @@ impl<S: Storage> Folder<S> {
     /// Removes what an interrupted fold left.
     fn remove_leftovers(&self) -> Result<(), FoldFailed> {
         let storage = &self.pool.storage;
-        for name in storage.list().map_err(failed("list", ""))? {
+        for name in storage.list().map_err(failed("list", "the data directory"))? {
             if name == UNFINISHED || changes::is_run(&name) {
                 storage.remove(&name).map_err(failed("remove", &name))?;
             }

@@ -58,7 +58,7 @@ fn parse(name: &str) -> Option<u64> {
 /// # Errors
 /// When the directory cannot be read.
 pub fn positions<S: Storage>(storage: &S) -> Result<Vec<u64>, SortedFileError> {
-    let names = storage.list().map_err(failed("list", ""))?;
+    let names = storage.list().map_err(failed("list", "the data directory"))?;
     let mut positions: Vec<u64> = names.iter().filter_map(|name| parse(name)).collect();
     positions.sort_unstable();
     Ok(positions)

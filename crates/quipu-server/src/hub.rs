@@ -11,7 +11,7 @@ use parking_lot::{Mutex, MutexGuard};
 use quipu_core::failpoint::{Point, reach};
 use quipu_core::node::Node;
 use quipu_core::outcome::Dependency;
-use quipu_log::log::{Cut, Log, LogError, Written};
+use quipu_log::log::{Cut, Log, Written};
 use quipu_metrics::name::{Counter, Gauge, Timing};
 use quipu_metrics::registry::Registry;
 use quipu_metrics::settings::{CommitStrategy, Settings};
@@ -279,7 +279,13 @@ impl Hub {
         self.open_segment_bytes.store(now.open_bytes, Ordering::Relaxed);
     }
 
-    fn fail(&self, commit: &mut Commit, error: &LogError) -> LogFailed {
+    /// Ends the node: the log cannot go on, and only a restart tells what is on disk.
+    pub fn give_up(&self, error: &dyn std::error::Error) {
+        let mut commit = self.commit.lock();
+        let _stopped = self.fail(&mut commit, error);
+    }
+
+    fn fail(&self, commit: &mut Commit, error: &dyn std::error::Error) -> LogFailed {
         self.registry.add(Counter::SyncFailures, 1);
         commit.failure = Some(with_causes(error));
         self.failed.store(true, Ordering::Release);

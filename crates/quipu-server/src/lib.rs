@@ -9,6 +9,7 @@
 pub mod bell;
 pub mod cells;
 pub mod clock;
+mod complaint;
 mod gateway;
 pub mod http;
 pub mod hub;

@@ -13,6 +13,9 @@ const MEMORY_PART: (u64, u64) = (3, 4);
 /// Syncs of the probe at start: enough for a median, 2 ms on a fast disk. Guess.
 const PROBE_SYNCS: usize = 17;
 
+/// The file of the probe, beside the log.
+pub const PROBE_FILE: &str = "probe.tmp";
+
 /// Bytes of one write of the probe: the block of most devices.
 const PROBE_BYTES: usize = 4096;
 
@@ -82,13 +85,13 @@ fn cgroup_memory() -> Option<u64> {
     least
 }
 
-/// Measures the median time of a small write and its sync in `dir`.
+/// Measures the median time of a small write and its sync with a file of this path, which is
+/// removed afterwards.
 ///
 /// # Errors
-/// The directory cannot be written.
-pub fn probe_sync(dir: &Path) -> std::io::Result<Duration> {
-    let path = dir.join("probe.tmp");
-    let mut file = fs::File::create(&path)?;
+/// The file cannot be made or written.
+pub fn probe_sync(path: &Path) -> std::io::Result<Duration> {
+    let mut file = fs::File::create(path)?;
     // Written once in full, so that the timed writes change no metadata, as in the log.
     file.write_all(&vec![0; PROBE_BYTES * PROBE_SYNCS])?;
     file.sync_all()?;
@@ -100,7 +103,7 @@ pub fn probe_sync(dir: &Path) -> std::io::Result<Duration> {
         file.sync_data()?;
         times.push(watch.elapsed());
     }
-    fs::remove_file(&path)?;
+    fs::remove_file(path)?;
     times.sort_unstable();
     Ok(times.get(PROBE_SYNCS / 2).copied().unwrap_or_default())
 }

@@ -32,6 +32,10 @@ use crate::threads::Threads;
 use crate::waker::Waker;
 use crate::{gateway, machine, upkeep};
 
+/// Connections that may wait to be accepted. Spec: 1024. The library's own 128 are full within a
+/// millisecond, and who does not fit tries again after a second.
+const BACKLOG: i32 = 1024;
+
 /// Why a node did not start.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
@@ -45,7 +49,7 @@ pub enum StartError {
         address: SocketAddr,
     },
     /// Taken, or not ours.
-    #[error("cannot listen on {address}: {source}")]
+    #[error("cannot listen on {address}")]
     Listen {
         /// Where.
         address: SocketAddr,
@@ -77,11 +81,19 @@ pub enum StartError {
         /// What was asked for.
         wanted: u32,
     },
+    /// The directory takes no small writes.
+    #[error("cannot write and sync {}", path.display())]
+    Probe {
+        /// The file that was tried.
+        path: PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
     /// The first write.
-    #[error("the log took no write: {0}")]
+    #[error("the log took no write")]
     Log(#[from] LogError),
     /// Threads, descriptors, files.
-    #[error("the machine refuses: {0}")]
+    #[error("the machine refuses a thread, a descriptor or a socket")]
     Machine(#[from] std::io::Error),
     /// No entropy.
     #[error("the machine gives no random bits: {0}")]
@@ -157,7 +169,9 @@ pub fn start(settings: Settings) -> Result<Running, StartError> {
     let watch = Stopwatch::start();
     let store = open(&settings)?;
     let recovery_time = watch.elapsed();
-    let sync_time = machine::probe_sync(&settings.data_dir)?;
+    let probe = settings.data_dir.join(machine::PROBE_FILE);
+    let sync_time =
+        machine::probe_sync(&probe).map_err(|source| StartError::Probe { path: probe, source })?;
     let memory_max = settings.memory_max.map_or_else(machine::memory_max_default, |b| b.0);
     let workers = workers(&settings);
     let wakers = (0..workers).map(|_| Waker::new()).collect::<Result<Vec<_>, _>>()?;
@@ -217,6 +231,7 @@ fn listen(settings: &Settings) -> Result<Listeners, StartError> {
         let listener = TcpListener::bind(address);
         let listener = listener.map_err(|source| StartError::Listen { address, source })?;
         listener.set_nonblocking(true)?;
+        rustix::net::listen(&listener, BACKLOG).map_err(std::io::Error::from)?;
         Ok(listener)
     };
     Ok(Listeners {

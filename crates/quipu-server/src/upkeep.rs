@@ -102,6 +102,7 @@ pub(crate) fn prepare_loop<S: Storage>(
                 hub.set_no_space(false);
                 hub.upkeep_bell.wait(HOUSEKEEPING);
             }
+            Err(error) if error.is_final() => return hub.give_up(&error),
             Err(error) => {
                 if !std::mem::replace(&mut said, true) {
                     let error: &dyn std::error::Error = &error;

@@ -27,8 +27,8 @@ pub struct Until {
     pub sim_ms: u64,
     /// Client operations.
     pub ops: u64,
-    /// How the options of a seed are drawn.
-    pub draw: fn(u64) -> Options,
+    /// Whether seeds are cut short, with more trouble in less time.
+    pub is_dense: bool,
     /// Whether there is no more time. Real time is the caller's: nothing here reads a clock.
     pub is_late: Box<dyn Fn() -> bool>,
 }
@@ -42,8 +42,8 @@ impl fmt::Debug for Until {
 impl Until {
     /// Enough after so many seeds.
     pub fn count(count: u64) -> Self {
-        let (draw, is_late) = (Options::draw, Box::new(|| false));
-        Self { count, sim_ms: u64::MAX, ops: u64::MAX, draw, is_late }
+        let is_late = Box::new(|| false);
+        Self { count, sim_ms: u64::MAX, ops: u64::MAX, is_dense: false, is_late }
     }
 }
 
@@ -57,10 +57,15 @@ pub fn run_seeds(first: u64, until: &Until, note: impl Fn(&str)) -> (Verdict, Co
         if count >= until.count || is_simulated || (until.is_late)() {
             break;
         }
-        let ran = run_options((until.draw)(seed), None);
+        let options = if until.is_dense { Options::dense(seed) } else { Options::draw(seed) };
+        let ran = run_options(options, None);
         sim_ms += ran.sim_ms;
         coverage.join(&ran.coverage);
         add(&mut verdict, &ran);
+        if let Some(violation) = &ran.violation {
+            let dense = if until.is_dense { " --dense" } else { "" };
+            verdict.fail(format!("quipu-sim seed {seed}{dense}: {violation}"));
+        }
         seed += 1;
         if (seed - first).is_multiple_of(SEEDS_PER_LINE) {
             let (failures, hours) = (verdict.failures.len(), sim_ms as f64 / HOUR_MS as f64);
@@ -102,8 +107,7 @@ fn add(verdict: &mut Verdict, ran: &Ran) {
         ("reads_checked", of(Met::ReadsChecked)),
         ("totals_exact", of(Met::TotalsExact)),
     ];
-    figures.into_iter().for_each(|(name, count)| verdict.add(name, count));
-    if let Some(violation) = &ran.violation {
-        verdict.fail(format!("quipu-sim seed {}: {violation}", ran.seed));
+    for (name, count) in figures {
+        verdict.add(name, count);
     }
 }

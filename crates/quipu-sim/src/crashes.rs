@@ -32,7 +32,7 @@ impl Crashes {
         }
         let mut progress = self.bounds.start();
         while let Some(seed) = progress.next() {
-            let figures = self.trace(seed, &progress, &mut verdict);
+            let figures = Self::trace(seed, &progress, &mut verdict);
             output::note(&format!("seed {seed}: {figures}"));
             verdict.add("seeds", 1);
         }
@@ -40,7 +40,7 @@ impl Crashes {
     }
 
     /// One trace, to its end or to that of the time.
-    fn trace(&self, seed: u64, progress: &Progress, verdict: &mut Verdict) -> String {
+    fn trace(seed: u64, progress: &Progress, verdict: &mut Verdict) -> String {
         let mut trace = Trace::new(seed);
         for point in 0.. {
             match trace.point(point) {

@@ -126,7 +126,8 @@ enum Rename {
 }
 
 fn role(name: &str) -> Role {
-    if name.ends_with(".wal") { Role::Segment } else { Role::Other }
+    let is_segment = name.rsplit_once('.').is_some_and(|(_, extension)| extension == "wal");
+    if is_segment { Role::Segment } else { Role::Other }
 }
 
 fn not_found() -> io::Error {
@@ -252,11 +253,9 @@ impl State {
             if !inode.pending.is_empty() {
                 return Some(format!("{} writes to {name} are unsynced", inode.pending.len()));
             }
+            inode.is_named = inode.is_named || self.durable_names.get(name) == Some(id);
             if !inode.is_named {
-                inode.is_named = self.durable_names.get(name) == Some(id);
-                if !inode.is_named {
-                    return Some(format!("the name {name} is not durable"));
-                }
+                return Some(format!("the name {name} is not durable"));
             }
         }
         None

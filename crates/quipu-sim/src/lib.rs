@@ -31,7 +31,6 @@ pub mod options;
 pub mod process;
 pub mod recovery;
 pub mod request;
-pub mod rule;
 pub mod run;
 pub mod schedule;
 pub mod senders;

@@ -55,6 +55,24 @@ pub struct Flight {
     pub payload: Vec<u8>,
 }
 
+/// What is under way beside the requests.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct UnderWay {
+    /// A commit.
+    pub committing: bool,
+    /// The preparation of segments.
+    pub preparing: bool,
+    /// A fold.
+    pub folding: bool,
+}
+
+/// What the node was told of its circumstances.
+#[derive(Debug, Clone, Copy, Default)]
+struct Told {
+    no_space: bool,
+    overloaded: bool,
+}
+
 /// A node that runs.
 #[derive(Debug)]
 pub struct Process<R> {
@@ -64,12 +82,8 @@ pub struct Process<R> {
     pub store: Box<dyn Store>,
     /// Which start of the machine this is.
     pub life: u64,
-    /// Whether a commit is under way.
-    pub committing: bool,
-    /// Whether segments are being prepared.
-    pub preparing: bool,
-    /// Whether a fold is under way.
-    pub folding: bool,
+    /// What is under way.
+    pub at: UnderWay,
     /// Why the log failed, once it has.
     pub failure: Option<String>,
     /// Whether new counters are refused.
@@ -78,8 +92,7 @@ pub struct Process<R> {
     settings: Settings,
     held: Vec<Held<R>>,
     room: u64,
-    no_space: bool,
-    overloaded: bool,
+    told: Told,
     unmarked: bool,
     frames: u64,
     frames_at_tick: u64,
@@ -110,17 +123,14 @@ impl<R> Process<R> {
             node,
             store,
             life,
-            committing: false,
-            preparing: false,
-            folding: false,
+            at: UnderWay::default(),
             failure: None,
             memory_full: false,
             clock,
             settings,
             held: Vec::new(),
             room: 0,
-            no_space: false,
-            overloaded: false,
+            told: Told::default(),
             unmarked: true,
             frames: 0,
             frames_at_tick: 0,
@@ -137,12 +147,12 @@ impl<R> Process<R> {
     /// Takes the room that the log has now.
     pub fn note_room(&mut self) {
         self.room = self.store.log().room();
-        self.node.set_room(self.room, self.no_space);
+        self.node.set_room(self.room, self.told.no_space);
     }
 
     /// Says whether the disk has no room for the next segment.
     pub fn set_no_space(&mut self, no_space: bool) {
-        self.no_space = no_space;
+        self.told.no_space = no_space;
         self.note_room();
     }
 
@@ -159,9 +169,9 @@ impl<R> Process<R> {
         }
         let needed = self.node.open_bytes() + ADMISSION_SLACK + ops as u64 * OP_LOG_BYTES_MAX;
         let fits = needed <= self.room;
-        match (fits, self.overloaded) {
+        match (fits, self.told.overloaded) {
             (true, false) => None,
-            (false, _) if self.no_space => Some(Refusal::NoSpace),
+            (false, _) if self.told.no_space => Some(Refusal::NoSpace),
             _ => Some(Refusal::Busy),
         }
     }
@@ -183,8 +193,8 @@ impl<R> Process<R> {
     }
 
     fn note_load(&mut self) {
-        self.overloaded = self.held.len() > self.settings.held_max;
-        self.node.set_overloaded(self.overloaded);
+        self.told.overloaded = self.held.len() > self.settings.held_max;
+        self.node.set_overloaded(self.told.overloaded);
     }
 
     /// Beyond so many replies that wait, nobody new is listened to.
@@ -214,7 +224,7 @@ impl<R> Process<R> {
     /// Whether a commit should begin: somebody waits, or open batches fill up.
     pub fn wants_commit(&self) -> bool {
         let is_wanted = !self.held.is_empty() || self.node.is_pressed();
-        !self.committing && self.failure.is_none() && is_wanted && self.node.is_dirty()
+        !self.at.committing && self.failure.is_none() && is_wanted && self.node.is_dirty()
     }
 
     /// Cuts and writes one frame. None where nothing was open.
@@ -233,7 +243,7 @@ impl<R> Process<R> {
         }
         let position = self.store.position() + 1;
         let written = self.store.log().append(&self.cut);
-        self.committing = true;
+        self.at.committing = true;
         let batches = self.cut.batches.iter().map(|batch| (batch.shard, batch.batch)).collect();
         let payload = self.cut.payload.clone();
         Some((Flight { position, batches, payload }, written))
@@ -244,7 +254,7 @@ impl<R> Process<R> {
     /// # Errors
     /// The log failed.
     pub fn sync(&mut self) -> Result<&[(u16, u64)], String> {
-        self.committing = false;
+        self.at.committing = false;
         self.durable.clear();
         let flushed = self.store.log().flush(&mut self.durable);
         flushed.map_err(|error| error.to_string())?;
@@ -267,7 +277,7 @@ impl<R> Process<R> {
     /// # Errors
     /// The log failed.
     pub fn mark_if_idle(&mut self) -> Result<bool, String> {
-        let is_idle = self.frames == self.frames_at_tick && !self.committing;
+        let is_idle = self.frames == self.frames_at_tick && !self.at.committing;
         self.frames_at_tick = self.frames;
         if !is_idle || !std::mem::take(&mut self.unmarked) {
             return Ok(false);
@@ -281,7 +291,7 @@ impl<R> Process<R> {
     /// # Errors
     /// The log failed.
     pub fn seal_if_wanted(&mut self) -> Result<bool, String> {
-        if self.committing || self.no_space || !self.store.wants_seal() {
+        if self.at.committing || self.told.no_space || !self.store.wants_seal() {
             return Ok(false);
         }
         let sealed = self.store.log().seal().map_err(|error| error.to_string())?;

@@ -29,8 +29,8 @@ pub(crate) struct Seeds {
 /// One seed.
 #[derive(Debug, Arguments)]
 pub(crate) struct Seed {
-    /// The seed.
-    seed: u64,
+    /// Its number.
+    number: u64,
     /// Prints every event.
     #[arg(long)]
     trace: bool,
@@ -46,7 +46,7 @@ impl Seed {
     /// Standard output cannot be written.
     pub(crate) fn run(&self) -> anyhow::Result<Verdict> {
         let draw = if self.dense { Options::dense } else { Options::draw };
-        let options = draw(self.seed);
+        let options = draw(self.number);
         output::say(&format!("{options:#?}"))?;
         let sink: Option<Sink> = self.trace.then(|| Box::new(output::note) as Sink);
         let ran = run_options(options, sink);
@@ -58,7 +58,7 @@ impl Seed {
         verdict.add("seeds", 1);
         verdict.add("sim_ms", ran.sim_ms);
         if let Some(violation) = ran.violation {
-            verdict.fail(format!("seed {}: {violation}", self.seed));
+            verdict.fail(format!("seed {}: {violation}", self.number));
         }
         Ok(verdict)
     }
@@ -76,7 +76,7 @@ impl Seeds {
             count: count.unwrap_or(usual),
             sim_ms: self.hours.map_or(u64::MAX, |hours| hours * HOUR_MS),
             ops: self.hours.map_or(u64::MAX, |hours| hours * OPS_PER_HOUR),
-            draw: if self.dense { Options::dense } else { Options::draw },
+            is_dense: self.dense,
             is_late: Box::new(move || progress.is_over()),
         };
         campaign::run_all(first, &until, output::note)

@@ -12,11 +12,11 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use quipu_core::op::Action;
 use quipu_core::outcome::{Outcome, Position, Refusal, Reply};
+use quipu_model::rules::Live;
 
 use self::journal::Journal;
 pub use self::judge::{compare, goes_on};
 use crate::request::{Ask, Key};
-use crate::rule::Live;
 
 /// One counter: there or gone, and the newest batch of this life that touched it.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]

@@ -8,7 +8,7 @@ use std::fmt;
 use std::sync::atomic::AtomicBool;
 
 use quipu_core::shard::{Shard, ShardLimits};
-use quipu_core::snapshot::ItemValue;
+use quipu_core::snapshot::{ItemValue, Place};
 use quipu_log::fold::{Folder, Outcome};
 use quipu_log::log::Log;
 use quipu_log::log::local::WalLog;
@@ -53,6 +53,8 @@ pub enum Prepared {
     NoRoom,
     /// The disk failed.
     Failed,
+    /// Only a restart helps.
+    Never,
 }
 
 /// A log that was opened.
@@ -190,12 +192,11 @@ impl Medium for LocalMedium {
         let mut shards = Self::fresh(&self.layout);
         let newest = snapshot::newest(&self.disk, options.identity.store_id)?;
         if let Some(newest) = &newest.snapshot {
-            snapshot::load(&self.disk, newest, |(id, key), value: &ItemValue| {
-                if let Some(shard) = shards.get_mut(usize::from(*id)) {
-                    shard.load(key, value);
-                }
+            let load = |(id, key): &Place, value: &ItemValue| {
+                shards.get_mut(usize::from(*id)).into_iter().for_each(|s| s.load(key, value));
                 Ok::<_, std::convert::Infallible>(())
-            })?;
+            };
+            snapshot::load(&self.disk, newest, load)?;
         }
         let mut position = newest.start() - 1;
         let visit = |at, payload: &[u8]| {
@@ -247,6 +248,7 @@ impl Store for LocalStore {
         match ended {
             Ok(()) => Prepared::Ready,
             Err(PrepareError::NoSpace { .. }) => Prepared::NoRoom,
+            Err(error) if error.is_final() => Prepared::Never,
             Err(_) => Prepared::Failed,
         }
     }

@@ -123,7 +123,7 @@ impl World {
         }
         let end = self.options.duration_us();
         while self.schedule.now_us() < end && self.step()? {}
-        self.heal()?;
+        self.heal();
         self.settle()?;
         self.audit()
     }
@@ -168,11 +168,11 @@ impl World {
     fn step(&mut self) -> Checked<bool> {
         let Some(event) = self.schedule.pop() else { return Ok(false) };
         match event {
-            Event::Arrive => self.arrive()?,
+            Event::Arrive => self.arrive(),
             Event::Deliver(delivery) => self.deliver(&delivery)?,
             Event::Respond(route, response) => self.respond(route, &response)?,
             Event::Timeout { request, attempt } => self.time_out(request, attempt),
-            Event::Look { stream } => self.look(stream)?,
+            Event::Look { stream } => self.look(stream),
             Event::Synced(node, life) => self.synced(node, life)?,
             Event::Prepared(node, life) => self.prepared(node, life)?,
             Event::Folded(node, life) => self.folded(node, life)?,

@@ -12,6 +12,9 @@ use quipu_sim::run::{Ran, run, run_options};
 /// runner of evidence demands the same of its seeds.
 const SEEDS: u64 = if cfg!(debug_assertions) { 4 } else { 60 };
 
+/// A seed whose full disk is noticed.
+const WHOLE_SEED: u64 = 22;
+
 fn short(seed: u64) -> Options {
     Options::dense(seed)
 }

@@ -91,7 +91,7 @@ pub(crate) const RULES: &[Rule] = &[
     Rule {
         name: "quipu-sim",
         is_pure: false,
-        ours: &["stdx", "quipu-core", "quipu-log"],
+        ours: &["stdx", "quipu-core", "quipu-model", "quipu-log"],
         forbidden: NETWORK,
     },
     Rule { name: "xtask", is_pure: false, ours: &[], forbidden: &[] },

@@ -111,7 +111,7 @@ struct Names {
 
 fn sort_names<S: Storage>(storage: &S) -> Result<Names, RecoverError> {
     let mut names = Names::default();
-    for name in storage.list().map_err(storage_failed("list", ""))? {
+    for name in storage.list().map_err(storage_failed("list", "the data directory"))? {
         match segment::parse(&name) {
             Name::Segment(sequence) => names.sequences.push(sequence),
             Name::Spare => names.spares.push(name),

@@ -39,6 +39,14 @@ pub enum PrepareError {
     },
 }
 
+impl PrepareError {
+    /// Says whether only a restart helps: the log has no further segment after those that are
+    /// ready.
+    pub fn is_final(&self) -> bool {
+        matches!(self, Self::Stuck { .. })
+    }
+}
+
 /// Prepares segments. One thread owns it; the writer goes on meanwhile.
 pub struct Preparer<S: Storage> {
     pub(crate) pool: Arc<Pool<S>>,

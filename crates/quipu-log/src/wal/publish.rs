@@ -94,12 +94,12 @@ fn drop_later<S: Storage>(
             // The name goes first: a file that has it must be complete.
             let unfinished = segment::unfinished_name(segment.header.sequence);
             storage.rename(&name, &unfinished).map_err(storage_failed("rename", &name))?;
-            storage.sync_dir().map_err(storage_failed("sync", ""))?;
+            storage.sync_dir().map_err(storage_failed("sync", "the data directory"))?;
             reach(Point::RecoverDropped);
             return Ok(Some(segment));
         }
         storage.remove(&name).map_err(storage_failed("remove", &name))?;
-        storage.sync_dir().map_err(storage_failed("sync", ""))?;
+        storage.sync_dir().map_err(storage_failed("sync", "the data directory"))?;
         reach(Point::RecoverDropped);
     }
     Ok(None)

@@ -10,6 +10,7 @@ use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 
+use crate::complaint::Complaint;
 use crate::http::api::{Event, NodeApi};
 use crate::http::connection;
 use crate::http::limits::{HEADER_BYTES_MIN, HttpLimits};
@@ -51,13 +52,16 @@ pub async fn serve<N: NodeApi>(
     let (stop, stopping) = watch::channel(false);
     let mut clients = Clients { gate, stopping, served: JoinSet::new(), refused: JoinSet::new() };
     let mut shutdown = std::pin::pin!(shutdown);
+    let mut complaint = Complaint::default();
     loop {
         tokio::select! {
             () = &mut shutdown => break,
             accepted = listener.accept() => match accepted {
                 Ok((stream, _)) => clients.admit(stream),
                 Err(error) => {
-                    tracing::warn!(%error, "a connection could not be accepted");
+                    if complaint.is_due() {
+                        tracing::warn!(%error, "connections cannot be accepted");
+                    }
                     clients.gate.note(Event::Refused(ConnectionRefusal::Accept));
                     sleep(ACCEPT_PAUSE).await;
                 }

@@ -15,6 +15,7 @@ use rustix::event::epoll::{self, CreateFlags, Event, EventData, EventFlags};
 use rustix::time::Timespec;
 
 use crate::clock::Stopwatch;
+use crate::complaint::Complaint;
 use crate::hub::Hub;
 use crate::resp::connection::{Books, Connection, Progress};
 use crate::resp::peers::Peers;
@@ -31,6 +32,9 @@ const READ_BYTES: usize = 64 * 1024;
 
 /// How often a loop looks at idle connections.
 const TICK: Duration = Duration::from_secs(1);
+
+/// How long to wait where accepting fails, mostly for want of file descriptors. Guess.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
 const LISTENER: u64 = u64::MAX;
 const WAKER: u64 = u64::MAX - 1;
@@ -53,6 +57,9 @@ pub(crate) struct Worker {
     waiting: Vec<usize>,
     /// Changes that the node's books do not have yet.
     rebooked: Books,
+    /// Since when the loop does not listen, because it could accept nobody.
+    deaf: Option<Stopwatch>,
+    complaint: Complaint,
 }
 
 impl Worker {
@@ -69,8 +76,7 @@ impl Worker {
         let epoll = epoll::create(CreateFlags::CLOEXEC)?;
         let wake = hub.waker(index).descriptor();
         epoll::add(&epoll, wake, EventData::new_u64(WAKER), EventFlags::IN)?;
-        let shared = EventFlags::IN | EventFlags::EXCLUSIVE;
-        epoll::add(&epoll, &listener, EventData::new_u64(LISTENER), shared)?;
+        listen(&epoll, &listener)?;
         Ok(Self {
             hub,
             peers,
@@ -84,6 +90,8 @@ impl Worker {
             touched: Vec::new(),
             waiting: Vec::new(),
             rebooked: Books::default(),
+            deaf: None,
+            complaint: Complaint::default(),
         })
     }
 
@@ -91,9 +99,11 @@ impl Worker {
     pub(crate) fn run(mut self) {
         let mut events: Vec<Event> = Vec::with_capacity(EVENTS_MAX);
         let mut looked = Stopwatch::start();
-        let tick = Timespec { tv_sec: TICK.as_secs() as i64, tv_nsec: 0 };
         loop {
             events.clear();
+            let tick = if self.deaf.is_some() { ACCEPT_PAUSE } else { TICK };
+            let tick =
+                Timespec { tv_sec: tick.as_secs() as i64, tv_nsec: i64::from(tick.subsec_nanos()) };
             let room = rustix::buffer::spare_capacity(&mut events);
             match epoll::wait(&self.epoll, room, Some(&tick)) {
                 Ok(_) => {}
@@ -105,6 +115,7 @@ impl Worker {
                 }
             }
             self.turn(&events);
+            self.listen_again();
             if looked.elapsed() >= TICK {
                 looked = Stopwatch::start();
                 self.close_idle();
@@ -249,13 +260,29 @@ impl Worker {
                 Ok((stream, _)) => self.admit(stream),
                 Err(error) if error.kind() == ErrorKind::WouldBlock => return,
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
-                Err(error) => {
-                    let refused = Counter::ConnectionsRefused(ConnectionRefusal::Accept);
-                    self.hub.registry.add(refused, 1);
-                    tracing::warn!(%error, "a connection could not be accepted");
-                    return;
-                }
+                Err(error) => return self.pause_accepting(&error),
             }
+        }
+    }
+
+    fn pause_accepting(&mut self, error: &std::io::Error) {
+        self.hub.registry.add(Counter::ConnectionsRefused(ConnectionRefusal::Accept), 1);
+        if self.complaint.is_due() {
+            tracing::warn!(%error, "connections cannot be accepted");
+        }
+        // Who waits stays in the kernel's queue. Were the loop told of it all the time, it would do
+        // nothing else.
+        if epoll::delete(&self.epoll, &self.listener).is_ok() {
+            self.deaf = Some(Stopwatch::start());
+        }
+    }
+
+    /// Listens again some time after nobody could be accepted.
+    fn listen_again(&mut self) {
+        if self.deaf.is_some_and(|since| since.elapsed() >= ACCEPT_PAUSE)
+            && listen(&self.epoll, &self.listener).is_ok()
+        {
+            self.deaf = None;
         }
     }
 
@@ -318,6 +345,12 @@ impl Worker {
             self.close(id);
         }
     }
+}
+
+/// Has `epoll` tell one of the loops that share the listener of each connection.
+fn listen(epoll: &OwnedFd, listener: &TcpListener) -> std::io::Result<()> {
+    let shared = EventFlags::IN | EventFlags::EXCLUSIVE;
+    Ok(epoll::add(epoll, listener, EventData::new_u64(LISTENER), shared)?)
 }
 
 /// Reads once; none at the end of the stream or on a broken one. The raw call spares what the C

@@ -38,7 +38,9 @@ impl State {
             }
         }
         let (inodes, facts) = (&mut self.inodes, &mut self.facts);
-        inodes.values_mut().for_each(|inode| inode.lose_cache(keep, &mut prng, facts));
+        for inode in inodes.values_mut() {
+            inode.lose_cache(keep, &mut prng, facts);
+        }
         self.names = self.durable_names.clone();
         let used: BTreeSet<u64> = self.names.values().copied().collect();
         self.inodes.retain(|id, _| used.contains(id));

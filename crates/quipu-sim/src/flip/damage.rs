@@ -41,7 +41,7 @@ impl Damage {
             return None;
         }
         let kinds = [Kind::Zeroed, Kind::Swapped, Kind::Misdirected, Kind::CutOff, Kind::Noise];
-        let is_segment = file.ends_with(".wal");
+        let is_segment = file.rsplit_once('.').is_some_and(|(_, end)| end == "wal");
         let kind = *random.pick(&kinds).filter(|kind| **kind != Kind::CutOff || !is_segment)?;
         let (at, from) = (random.below(blocks), random.below(blocks));
         Some(Self { kind, file, at, from, block_bytes })

@@ -3,10 +3,10 @@
 use quipu_core::limits::TOKEN_FUTURE_MS;
 use quipu_core::op::Action;
 use quipu_core::outcome::{Dependency, Outcome, Position, Refusal, Repeat, Reply, Verdict};
+use quipu_model::rules::{Change, Live, rule};
 
 use crate::checks::{Check, Checked, Violation};
 use crate::request::{Ask, Key, Ticket};
-use crate::rule::{Change, Live, rule};
 use crate::shadow::{Asked, Entry, Expected, Memory, Progress, Shadow};
 
 /// An outcome or a refusal, and the newest batch that it speaks of.

@@ -7,6 +7,7 @@ use crate::checks::{Check, Checked, Violation, ensure};
 use crate::coverage::Met;
 use crate::disk::Keep;
 use crate::event::End;
+use crate::senders::Sender;
 
 use crate::world::{NODE, World};
 
@@ -22,20 +23,19 @@ const AUDIT_MEMORY_BYTES: usize = 1 << 20;
 
 impl World {
     /// All troubles end.
-    pub(super) fn heal(&mut self) -> Checked {
+    pub(super) fn heal(&mut self) {
         self.end_troubles();
         self.note("heal", [0, 0, 0]);
         if self.machine(NODE).disk.is_dead() {
             self.end(NODE, End::PowerCut(Keep::Some));
         }
-        Ok(())
     }
 
     fn is_settled(&mut self) -> bool {
-        let is_quiet = self.clients.waiting() == 0 && self.senders.iter().all(|s| s.is_done());
+        let is_quiet = self.clients.waiting() == 0 && self.senders.iter().all(Sender::is_done);
         let machine = self.machine(NODE);
         let process = machine.process.as_ref();
-        is_quiet && process.is_some_and(|p| p.held() == 0 && !p.committing && !p.node.is_dirty())
+        is_quiet && process.is_some_and(|p| p.held() == 0 && !p.at.committing && !p.node.is_dirty())
     }
 
     /// Everything that is pending comes to an end.
@@ -59,7 +59,7 @@ impl World {
         let streams = format!("{stuck:?}");
         let machine = self.machine(NODE);
         let node = machine.process.as_ref().map_or("no node".to_owned(), |process| {
-            format!("{} replies held, committing: {}", process.held(), process.committing)
+            format!("{} replies held, committing: {}", process.held(), process.at.committing)
         });
         format!("{waiting} requests wait, the oldest {oldest}; streams {streams}; {node}")
     }

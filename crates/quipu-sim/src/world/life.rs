@@ -279,20 +279,34 @@ impl World {
         ensure(is_dead || again.is_err(), Check::AckAfterFailure, || {
             format!("after the log had failed ({why}) a sync is said to have worked")
         })?;
-        process.fail(why);
-        self.note("failed", [process.life, process.held() as u64, 0]);
         if is_dead {
+            process.fail(why);
+            self.note("failed", [process.life, process.held() as u64, 0]);
             self.coverage.met(Met::FusePower);
             self.cut_power(node, Keep::Some);
+            let delay = self.down_us();
+            self.schedule.after(delay, Event::Start(node));
         } else {
-            for held in process.give_up() {
-                self.coverage.met(Met::Unknowns);
-                self.answer(held.route, Response::Unknown);
-            }
+            self.stop_answering(node, process, why);
+        }
+        Ok(())
+    }
+
+    /// Answers all that waits as unknown; the node starts again after a while.
+    fn stop_answering(
+        &mut self,
+        node: NodeId,
+        mut process: Process<crate::event::Route>,
+        why: String,
+    ) {
+        process.fail(why);
+        self.note("failed", [process.life, process.held() as u64, 0]);
+        for held in process.give_up() {
+            self.coverage.met(Met::Unknowns);
+            self.answer(held.route, Response::Unknown);
         }
         let delay = self.down_us();
         self.schedule.after(delay, Event::Start(node));
-        Ok(())
     }
 
     /// A node ends without its doing; it starts again after a while.
@@ -340,7 +354,7 @@ impl World {
         let machine = self.machine(node);
         let Some(process) = &mut machine.process else { return Ok(()) };
         let life = process.life;
-        if process.committing {
+        if process.at.committing {
             self.synced(node, life)?;
         }
         if !self.machine(node).runs(life) {
@@ -366,7 +380,7 @@ impl World {
         }
         let flush = self.options.node.flush_us;
         self.schedule.after(flush, Event::Flush(node, life));
-        let is_free = self.process(node).is_some_and(|p| !p.committing && p.node.is_dirty());
+        let is_free = self.process(node).is_some_and(|p| !p.at.committing && p.node.is_dirty());
         if is_free { self.commit(node) } else { Ok(()) }
     }
 
@@ -374,10 +388,10 @@ impl World {
         let usual = self.options.disk.prepare_us;
         let machine = self.machine(node);
         let Some(process) = &mut machine.process else { return };
-        if process.preparing || !process.store.log().needs_segment() {
+        if process.at.preparing || !process.store.log().needs_segment() {
             return;
         }
-        process.preparing = true;
+        process.at.preparing = true;
         let (life, taken) = (process.life, usual + machine.prng.below(usual));
         self.schedule.after(taken, Event::Prepared(node, life));
     }
@@ -390,7 +404,7 @@ impl World {
         let Some(process) = self.process(node) else { return Ok(()) };
         let prepared = process.store.prepare();
         process.set_no_space(prepared == Prepared::NoRoom);
-        process.preparing = false;
+        process.at.preparing = false;
         if self.died(node) {
             return Ok(());
         }
@@ -400,10 +414,24 @@ impl World {
             return Ok(());
         }
         self.coverage.met(Met::PrepareFailures);
+        if prepared == Prepared::Never {
+            return self.give_up(node);
+        }
         if let Some(process) = self.process(node) {
-            process.preparing = true;
+            process.at.preparing = true;
         }
         self.schedule.after(PREPARE_PAUSE_US, Event::Prepared(node, life));
+        Ok(())
+    }
+
+    /// A name may or may not be on the disk, so no further segment can be made: the process ends.
+    fn give_up(&mut self, node: NodeId) -> Checked {
+        let machine = self.machine(node);
+        ensure(machine.disk.facts().dir_failures > 0, Check::Admission, || {
+            "no fault, but no segment can be prepared".to_owned()
+        })?;
+        let Some(process) = machine.process.take() else { return Ok(()) };
+        self.stop_answering(node, process, "no segment can be prepared".to_owned());
         Ok(())
     }
 
@@ -426,7 +454,7 @@ impl World {
         let machine = self.machine(node);
         let before = machine.disk.facts();
         let Some(process) = &mut machine.process else { return Ok(()) };
-        process.folding = false;
+        process.at.folding = false;
         let folded = process.store.fold(cancel);
         process.note_room();
         let after = machine.disk.facts();
@@ -464,8 +492,8 @@ impl World {
             Ok(kept) => kept,
             Err(why) => return self.fail(node, why),
         };
-        let fold = !process.folding && process.store.is_fold_due();
-        process.folding |= fold;
+        let fold = !process.at.folding && process.store.is_fold_due();
+        process.at.folding |= fold;
         self.coverage.add(Met::Marks, u64::from(marked));
         self.coverage.add(Met::Seals, u64::from(sealed));
         if fold {
@@ -511,7 +539,7 @@ impl World {
         let machine = self.machine(node);
         let Some(process) = &machine.process else { return Ok(()) };
         let (open, room) = (process.node.open_bytes(), process.room());
-        ensure(open <= room || open == 0 || process.committing, Check::Limits, || {
+        ensure(open <= room || open == 0 || process.at.committing, Check::Limits, || {
             format!("{open} bytes are open, there is room for {room}")
         })?;
         ensure(process.held() <= process.held_most(), Check::Limits, || {

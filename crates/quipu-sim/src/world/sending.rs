@@ -38,15 +38,15 @@ impl World {
     }
 
     /// Clients wish something; how soon the next ones do follows from how much is to be done.
-    pub(super) fn arrive(&mut self) -> Checked {
+    pub(super) fn arrive(&mut self) {
         if self.is_healed {
-            return Ok(());
+            return;
         }
         let burst = self.workload.burst();
         let ahead_us = self.options.duration_us() * self.ops / self.options.ops;
         if !self.clients.is_full() {
             for _ in 0..burst {
-                self.wish()?;
+                self.wish();
             }
         }
         let mean = burst * self.options.duration_us() / self.options.ops;
@@ -54,10 +54,9 @@ impl World {
         // Never ahead of the plan for long, so that a burst is followed by a pause.
         let now = self.schedule.now_us();
         self.schedule.after(pause.max(ahead_us.saturating_sub(now).min(2 * mean)), Event::Arrive);
-        Ok(())
     }
 
-    fn wish(&mut self) -> Checked {
+    fn wish(&mut self) {
         use crate::workload::Wish;
         let now_us = self.schedule.now_us();
         match self.workload.wish(self.client_ms()) {
@@ -67,7 +66,7 @@ impl World {
                 if let Some(sender) = self.senders.get_mut(stream as usize) {
                     sender.wanted += 1;
                 }
-                self.drive(stream)
+                self.drive(stream);
             }
             Wish::Replay => {
                 let id = self.workload.next_id();
@@ -76,7 +75,6 @@ impl World {
                     self.coverage.add(Met::Ops, request.asks.len() as u64);
                     self.send(&request, 1);
                 }
-                Ok(())
             }
             Wish::Request(request) => {
                 let count = request.asks.len().max(1) as u64;
@@ -84,7 +82,6 @@ impl World {
                 self.coverage.add(Met::Ops, count);
                 let request = self.clients.begin(*request, now_us, &mut self.tally);
                 self.send(&request, 1);
-                Ok(())
             }
         }
     }
@@ -137,24 +134,24 @@ impl World {
             }
             Source::Sender { stream, connection } => {
                 self.respond_to_sender((stream, connection), route.request, response)?;
-                self.drive(stream)
+                self.drive(stream);
+                Ok(())
             }
         }
     }
 
     /// Lets a sender do what it can.
-    fn drive(&mut self, stream: u32) -> Checked {
+    fn drive(&mut self, stream: u32) {
         for _ in 0..STEPS_MAX {
             let fits = self.options.workload.groups > 0;
-            let Some(sender) = self.senders.get_mut(stream as usize) else { return Ok(()) };
-            let Some(step) = sender.next(&mut self.network, fits) else { return Ok(()) };
+            let Some(sender) = self.senders.get_mut(stream as usize) else { return };
+            let Some(step) = sender.next(&mut self.network, fits) else { return };
             let is_resume = step == Step::Resume;
             self.send_step(stream, step);
             if is_resume {
-                return Ok(());
+                return;
             }
         }
-        Ok(())
     }
 
     fn send_step(&mut self, stream: u32, step: Step) {
@@ -237,7 +234,9 @@ impl World {
                 if !is_fine {
                     sender.disconnect();
                 }
-                fresh.into_iter().for_each(|place| self.book(stream, place, true));
+                for place in fresh {
+                    self.book(stream, place, true);
+                }
             }
             Response::Stream { checkpoint: Some(stored), newest: 0 } => {
                 sender.note_stored(*stored);
@@ -254,13 +253,13 @@ impl World {
     }
 
     /// A sender looks whether it gets on; after any doubt it begins again where it was.
-    pub(super) fn look(&mut self, stream: u32) -> Checked {
+    pub(super) fn look(&mut self, stream: u32) {
         self.schedule.after(LOOK_US, Event::Look { stream });
         let life = self.machine(NODE).process.as_ref().map(|process| process.life);
         let moves = !self.is_healed && self.network.chance(1, 400);
         self.connections += 1;
         let connection = self.connections;
-        let Some(sender) = self.senders.get_mut(stream as usize) else { return Ok(()) };
+        let Some(sender) = self.senders.get_mut(stream as usize) else { return };
         if moves {
             sender.forget();
         } else if sender.is_stalled() && sender.life.is_some() {
@@ -270,7 +269,7 @@ impl World {
             sender.connect(life, connection);
             self.coverage.met(Met::Reconnects);
         }
-        self.drive(stream)
+        self.drive(stream);
     }
 }
 

@@ -366,7 +366,7 @@ impl Serving<'_> {
     }
 
     fn count(&mut self, request: &Request, ask: &Ask, reply: &Reply) {
-        let coverage = &mut self.coverage;
+        let coverage = &mut *self.coverage;
         if ask.action == Action::Get {
             let is_latest = request.read == ReadLevel::Latest;
             coverage.met(if is_latest { Met::LatestReads } else { Met::CommittedReads });

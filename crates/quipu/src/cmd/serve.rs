@@ -3,11 +3,12 @@
 use std::io;
 use std::process::ExitCode;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 use anyhow::Context as _;
 use quipu_metrics::settings::Settings;
 use quipu_server::node::{Started, start};
-use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook::consts::{SIGINT, SIGTERM, SIGXFSZ};
 use signal_hook::iterator::Signals;
 use stdx::units::Nanos;
 use tracing_subscriber::EnvFilter;
@@ -49,6 +50,7 @@ pub(crate) fn run(args: &ServeArgs) -> anyhow::Result<ExitCode> {
     #[cfg(feature = "canary")]
     crate::sabotage::arrange()?;
     let signals = Signals::new([SIGTERM, SIGINT]).context("cannot listen for signals")?;
+    take_file_limits_as_errors().context("cannot listen for signals")?;
     let node = start(settings.clone())?;
     output::print(&banner(&settings, &node.started))?;
     stop_on_signal(signals, &node)?;
@@ -65,6 +67,13 @@ fn log_to_stderr(args: &ServeArgs) -> anyhow::Result<()> {
         LogFormat::Json => builder.json().init(),
     }
     Ok(())
+}
+
+/// A write beyond a limit on the size of files fails, with a sentence, instead of killing the
+/// process without a word.
+fn take_file_limits_as_errors() -> io::Result<()> {
+    let nobody_looks = Arc::new(AtomicBool::new(false));
+    signal_hook::flag::register(SIGXFSZ, nobody_looks).map(drop)
 }
 
 /// The first signal stops the node in order; a second one ends the process.

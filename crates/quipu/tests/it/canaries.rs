@@ -18,14 +18,14 @@ use std::sync::LazyLock;
 use tempfile::TempDir;
 
 use crate::http::{Request, request};
-use crate::node::Start;
-use crate::node::{self};
+use crate::node::{self, Start};
 use crate::{Violation, demand, kill_loop, sync_frozen, tool};
 
 /// Kill cycles against a canary: the bug shows in the first replay.
 const CYCLES: usize = 5;
 
-static CANARY: LazyLock<PathBuf> =
+/// The build with deliberate bugs and failpoints.
+pub(crate) static CANARY: LazyLock<PathBuf> =
     LazyLock::new(|| env::var_os("QUIPU_CANARY_BINARY").map_or_else(build, PathBuf::from));
 
 /// Builds the binary with the feature `canary` and returns its path.

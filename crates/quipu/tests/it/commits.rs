@@ -6,8 +6,7 @@ use std::time::{Duration, Instant};
 use tempfile::TempDir;
 
 use crate::http::{Http, Request, request};
-use crate::node::{self};
-use crate::node::{Node, PATIENCE, poll};
+use crate::node::{self, Node, PATIENCE, poll};
 use crate::resp::{Resp, encode_line};
 
 /// Starts a node with `flags`, whose directory goes with it.

@@ -7,18 +7,22 @@
 //!
 //! The environment chooses: `QUIPU_REQUIRE_TOOLS` (a missing program fails instead of skipping),
 //! `QUIPU_KILLS` (cycles of the kill loop), `QUIPU_SEED` (another stream of the differential test),
-//! `QUIPU_BINARY` (another build to test) and `QUIPU_CANARY_BINARY` (a canary build made elsewhere).
+//! `QUIPU_FAULTS` (how many times as many faults), `QUIPU_SKIPPED` and `QUIPU_FIGURES` (files that
+//! are told what was skipped and done), `QUIPU_BINARY` (another build to test) and
+//! `QUIPU_CANARY_BINARY` (a canary build made elsewhere).
 
 mod canaries;
 mod clients;
 mod commits;
 mod differential;
+mod faults;
 mod ingest;
 mod kill_loop;
 mod limits;
 mod metrics;
 mod node;
 mod prove;
+mod skip;
 mod streams;
 mod sync_failed;
 mod sync_frozen;

@@ -1,17 +1,32 @@
 //! Programs that the tests drive but do not build: found on the path, or named as missing.
 
 use std::env;
-use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
+
+use crate::skip;
+
+/// Returns the path of program `name`, which is worth having and never demanded; `None` after
+/// saying that it is missing.
+pub(crate) fn optional(name: &str) -> Option<PathBuf> {
+    let found = on_path(name);
+    if found.is_none() {
+        skip::note(name, "is missing");
+    }
+    found
+}
+
+fn on_path(name: &str) -> Option<PathBuf> {
+    let path = env::var_os("PATH").unwrap_or_default();
+    env::split_paths(&path).map(|folder| folder.join(name)).find(|file| file.is_file())
+}
 
 /// Returns the path of program `name`, or `None` after saying what is missing.
 ///
 /// # Panics
 /// If the program is missing and `QUIPU_REQUIRE_TOOLS` is set: then nothing may be skipped.
 pub(crate) fn find(name: &str) -> Option<PathBuf> {
-    let path = env::var_os("PATH").unwrap_or_default();
-    let found = env::split_paths(&path).map(|folder| folder.join(name)).find(|file| file.is_file());
+    let found = on_path(name);
     if found.is_none() {
         missing(name);
     }
@@ -27,7 +42,7 @@ pub(crate) fn missing(what: &str) {
         env::var_os("QUIPU_REQUIRE_TOOLS").is_none(),
         "{what} is missing and QUIPU_REQUIRE_TOOLS is set"
     );
-    writeln!(io::stderr(), "skipped: {what} is missing").expect("stderr takes a line");
+    skip::note(what, "is missing");
 }
 
 /// Returns the folder of build products that this test binary lives in (`.../debug` or the like).

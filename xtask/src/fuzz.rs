@@ -17,9 +17,19 @@ use anyhow::{Context, Result, bail};
 
 use crate::checkout;
 use crate::ci::cargo;
-use crate::evidence::Evidence;
+use crate::evidence::report::Report;
 
 use self::search::{Found, Search};
+
+/// How to call it.
+pub(crate) const USAGE: &str = "usage: cargo xtask fuzz [options]
+
+  --seconds N   most time of each target (default 10, or as long as --count takes)
+  --count N     executions of each target
+  --first N     the seed of the search (default 1)
+  --jobs N      targets that are searched at once (default 1)
+  --only NAME   one target
+  --minimize    afterwards put what was found into fuzz/corpus, as far as it is small";
 
 /// What a run does.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -76,13 +86,52 @@ impl Options {
     }
 }
 
+/// Searches as the words say, and prints what was found; false where the words are not understood
+/// or something is broken.
+///
+/// # Errors
+/// As [`run`].
+pub(crate) fn command(words: &[&str]) -> Result<bool> {
+    let Some(options) = Options::parse(words) else {
+        eprintln!("{USAGE}");
+        return Ok(false);
+    };
+    let found = run(&options)?;
+    println!("{}", found.line());
+    Ok(found.failures.is_empty())
+}
+
+/// Builds the programs, where they can be built.
+///
+/// # Errors
+/// They cannot be built.
+pub(crate) fn prepare() -> Result<()> {
+    if has_compiler() { build(&Places::new(&host()?)) } else { Ok(()) }
+}
+
+/// Searches every target for its part of so many seconds.
+///
+/// # Errors
+/// As [`run`].
+pub(crate) fn run_for(seconds: u64, seed: u64) -> Result<Report> {
+    let places = Places::new(&host()?);
+    let count = targets(&places, None)?.len().max(1) as u64;
+    let seconds = Some((seconds / count).max(1));
+    let first = seed + 1;
+    run(&Options { seconds, count: None, first, jobs: 1, only: None, minimize: false })
+}
+
+fn has_compiler() -> bool {
+    Command::new("c++").arg("--version").output().is_ok()
+}
+
 /// Searches the targets.
 ///
 /// # Errors
 /// There is no such target, or the programs cannot be built or started.
-pub(crate) fn run(options: &Options) -> Result<Evidence> {
-    let mut evidence = Evidence::default();
-    if Command::new("c++").arg("--version").output().is_err() {
+pub(crate) fn run(options: &Options) -> Result<Report> {
+    let mut evidence = Report { runner: "fuzz".to_owned(), ..Report::default() };
+    if !has_compiler() {
         evidence.skipped.push("fuzz: there is no C++ compiler to build libFuzzer with".to_owned());
         return Ok(evidence);
     }
@@ -97,7 +146,7 @@ pub(crate) fn run(options: &Options) -> Result<Evidence> {
     }
     let total: u64 = found.iter().map(|(_, found)| found.executions).sum();
     let figures = [("targets", found.len() as u64), ("executions", total), ("least", least)];
-    evidence.figures.extend(figures.map(|(name, n)| (name.to_owned(), n.into())));
+    evidence.figures.extend(figures.map(|(name, n)| (name.to_owned(), n)));
     if options.minimize {
         for target in &targets {
             corpus::minimize(&places, target)?;
@@ -106,12 +155,12 @@ pub(crate) fn run(options: &Options) -> Result<Evidence> {
     Ok(evidence)
 }
 
-fn note(evidence: &mut Evidence, target: &str, found: &Found) {
+fn note(evidence: &mut Report, target: &str, found: &Found) {
     let Found { executions, edges, features, inputs, .. } = found;
     for (what, n) in
         [("executions", executions), ("edges", edges), ("features", features), ("inputs", inputs)]
     {
-        evidence.figures.insert(format!("{target}.{what}"), (*n).into());
+        evidence.figures.insert(format!("{target}.{what}"), *n);
     }
     let line = |failure: &String| format!("{target}: {failure}");
     evidence.failures.extend(found.failures.iter().map(line));
