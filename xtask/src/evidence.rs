@@ -26,8 +26,10 @@ pub(crate) const USAGE: &str = "usage: cargo xtask evidence [options] [RUNNER...
   --seconds N      time of all runners together (default 480)
   --long HOURS     as long as that, and keep what is found as --record does
   --record         add to docs/evidence/evidence.json and write the table of the README
+  --add FILE       the last line that a runner printed elsewhere, in place of running it; again for
+                   more; with --record it is kept
   --list           the runners, and what each is for
-  RUNNER...        only these; `mutants` and `peers` run only when they are named or with --long";
+  RUNNER...        only these; `mutants` runs only when it is named or with --long";
 
 /// Time of all runners together in continuous integration. Spec: about 8 minutes.
 const SECONDS: u64 = 480;
@@ -40,6 +42,7 @@ struct Options {
     is_recorded: bool,
     is_list: bool,
     only: Vec<String>,
+    added: Vec<PathBuf>,
 }
 
 impl Options {
@@ -50,6 +53,7 @@ impl Options {
             is_recorded: false,
             is_list: false,
             only: Vec::new(),
+            added: Vec::new(),
         };
         let mut words = words.iter();
         while let Some(word) = words.next() {
@@ -64,6 +68,7 @@ impl Options {
                     (options.is_long, options.is_recorded) = (true, true);
                 }
                 "--record" => options.is_recorded = true,
+                "--add" => options.added.push(PathBuf::from(value()?)),
                 "--list" => options.is_list = true,
                 option if option.starts_with('-') => bail!("unknown option {option}\n{USAGE}"),
                 name => options.only.push(runner::find(name)?.name.to_owned()),
@@ -99,8 +104,12 @@ pub(crate) fn run(words: &[&str]) -> Result<()> {
         return Ok(());
     }
     let mut record = Record::read(&kept_path())?;
-    let chosen: Vec<_> = runner::RUNNERS.iter().filter(|r| options.takes(r)).collect();
-    let reports = lanes::run(&chosen, options.time, &record)?;
+    let reports = if options.added.is_empty() {
+        let chosen: Vec<_> = runner::RUNNERS.iter().filter(|r| options.takes(r)).collect();
+        lanes::run(&chosen, options.time, &record)?
+    } else {
+        options.added.iter().map(|path| report::Report::read(path)).collect::<Result<_>>()?
+    };
     let run = record::Run::of(&reports)?;
     let fresh = Record::of(&run);
     record.add(run);

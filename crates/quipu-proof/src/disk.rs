@@ -1,7 +1,7 @@
 //! A disk whose power can be cut: a file system in memory, mounted by FUSE, that knows of every page
 //! and name whether it was synced.
 //!
-//! [`file`] is one file as pages, [`tree`] the directories over them, [`fuse`] what the kernel calls.
+//! `file` is one file as pages, `tree` the directories over them, `fuse` what the kernel calls.
 //! All writes reach this process at once; what the kernel caches is dropped with each cut, because
 //! the file system is mounted anew.
 

@@ -1,6 +1,6 @@
 //! Every single-bit flip of a small store, and damaged blocks: refused, or without any effect.
 //!
-//! The store is what one life of a [`Plan`](crate::crash::plan::Plan) left, closed or crashed. A
+//! The store is what one life of a [`Plan`] left, closed or crashed. A
 //! flip is harmless only when the node that starts on it says the same as the one that starts on
 //! the intact store: the same values, marks, and outcomes of every repeat. Of a crashed store the
 //! frames beyond the newest one that is provably durable may be gone, from the end.

@@ -2,7 +2,7 @@
 //! back to any frame that is not known to be durable.
 //!
 //! Every change is written into a journal before it is made. An aborted group and a crash are the
-//! same thing at different distances: the journal is read backwards. [`judge`] decides, this file
+//! same thing at different distances: the journal is read backwards. `judge` decides, this file
 //! holds the state.
 
 mod journal;

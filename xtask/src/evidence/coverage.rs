@@ -1,6 +1,6 @@
 //! Lines and regions of core and log that tests reach, by `cargo llvm-cov`.
 //!
-//! What counts is what the tests of `quipu-core`, `quipu-model`, `quipu-log` and `quipu-sim` reach;
+//! What counts is what the tests of the core, the model, the log, the simulator and the server reach;
 //! the black-box suite is left out, so that what only it reaches is seen. Files of tests are not
 //! counted as covered.
 
@@ -15,7 +15,7 @@ use crate::ci::cargo;
 use crate::evidence::report::Report;
 
 /// The crates whose tests run.
-const JUDGES: [&str; 4] = ["quipu-core", "quipu-model", "quipu-log", "quipu-sim"];
+const JUDGES: [&str; 5] = ["quipu-core", "quipu-model", "quipu-log", "quipu-sim", "quipu-server"];
 
 /// The crates that are judged.
 const JUDGED: [&str; 2] = ["quipu-core", "quipu-log"];

@@ -1,6 +1,8 @@
 //! What one runner found: the last line that it printed.
 
 use std::collections::BTreeMap;
+use std::fs;
+use std::path::Path;
 
 use anyhow::{Context, Result, bail};
 use serde_json::{Value, json};
@@ -19,6 +21,21 @@ pub(crate) struct Report {
 }
 
 impl Report {
+    /// Reads a file that holds what a runner printed.
+    ///
+    /// # Errors
+    /// It cannot be read, or does not end with the line of figures.
+    pub(crate) fn read(path: &Path) -> Result<Self> {
+        let shown = path.display();
+        let printed = fs::read_to_string(path).with_context(|| format!("reading {shown}"))?;
+        let report = Self::parse(&shown.to_string(), &printed)?;
+        let line = printed.lines().rev().find(|line| !line.trim().is_empty()).unwrap_or_default();
+        let value: Value = serde_json::from_str(line)?;
+        let runner = value.get("runner").and_then(Value::as_str);
+        let runner = runner.with_context(|| format!("{shown} names no runner"))?;
+        Ok(Self { runner: runner.to_owned(), ..report })
+    }
+
     /// Reads the last line of what a runner printed.
     ///
     /// # Errors

@@ -205,7 +205,12 @@ fn history_is_kept_between_two_snapshots_and_no_longer() {
     let oldest = node.log.wal.sealed()[0].positions.clone();
     assert!(oldest.contains(&(positions[0] + 1)), "{oldest:?} {positions:?}");
     assert!(memory.list().unwrap().len() < 12, "{:?}", memory.list());
+    let before = node.folder.segments();
+    assert!(before.retained > 0 && node.folder.history_bytes() > 0, "{before:?}");
     assert!(node.folder.give_up_history().unwrap() > 0);
+    let after = node.folder.segments();
+    assert_eq!((after.retained, node.folder.history_bytes()), (0, 0));
+    assert_eq!((after.live, after.prepared), (before.live, before.prepared));
     assert_eq!(snapshot::positions(&memory).unwrap(), positions[1..]);
     let cut = memory.power_cut(Keep::None);
     assert_eq!(Node::open(&cut).unwrap().view(), node.view());

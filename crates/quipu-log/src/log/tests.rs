@@ -79,6 +79,20 @@ fn nothing_is_durable_before_a_flush_says_so() {
 }
 
 #[test]
+fn a_log_says_what_it_wrote_and_what_it_needs() {
+    check_all(|log| {
+        let before = log.written();
+        log.append(&cut(&[(1, 1)])).unwrap();
+        log.flush(&mut Vec::new()).unwrap();
+        let after = log.written();
+        // A log in memory has no bytes on a disk, and nothing to prepare or to close.
+        let is_memory = after.bytes == 0;
+        assert!(is_memory || after.bytes > before.bytes);
+        assert!(!is_memory || !log.needs_segment() && !log.seal().unwrap());
+    });
+}
+
+#[test]
 fn a_log_that_groups_reports_whole_cuts() {
     check_all(|log| {
         let mut durable = Vec::new();

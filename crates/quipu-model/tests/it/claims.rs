@@ -1,7 +1,7 @@
 //! Claims about single cases, most of them found by the random runs.
 
-use quipu_core::node::Node;
-use quipu_core::op::{Action, Add, Op, Token};
+use quipu_core::node::{Cells as _, Node};
+use quipu_core::op::{Action, Add, Op, Presence, Set, Token, Ttl};
 use quipu_core::outcome::{Dependency, Position, Refusal, Repeat};
 
 use crate::cells::LocalShards;
@@ -108,4 +108,23 @@ fn a_repeated_group_is_answered_even_when_the_node_is_full() {
     node.atomic(NOW, &ops, &mut again).expect("a repeat needs no room");
     assert!(again.iter().all(|reply| reply.result.is_ok_and(|o| o.repeat == Repeat::Token)));
     assert_eq!(aborted(&node, &[keyed("c", 1)]).0, 0);
+}
+
+#[test]
+fn a_counter_that_expired_is_counted_and_stays_buried_until_that_is_durable() {
+    let node = node();
+    node.prefetch(b"a");
+    let ttl = Ttl::After(10);
+    let set = Action::Set(Set { value: 1, ttl, when: Presence::Any });
+    node.execute(NOW, &Op { name: "a", action: set, token: Token::None });
+    let facts = || {
+        let shard = node.cells().shard(0);
+        (shard.expiring(), shard.expired(), shard.tombstones())
+    };
+    assert_eq!(facts(), (1, 0, 0));
+    // In the batch that set it, the time of that batch decides: it is not over yet.
+    node.cut(&mut Vec::new(), &mut Vec::new(), |_| 1 << 40);
+    assert_eq!(node.reap(NOW + 11, 0, 10), 1);
+    assert_eq!(facts(), (0, 1, 1));
+    assert_eq!(node.seed(), SEED);
 }

@@ -1,6 +1,6 @@
 //! Node and model side by side: every step is done by both, and every answer compared.
 
-use quipu_core::node::{Nature, Node, Sealed};
+use quipu_core::node::{Group, Nature, Node, Sealed};
 use quipu_core::op::Action;
 use quipu_core::outcome::{Dependency, Refusal, Reply};
 use quipu_core::shard::{Shard, ShardLimits};
@@ -318,7 +318,11 @@ impl World {
     fn checkpoint(&mut self, random: &mut Prng) {
         let (name, sequence) = (vec![b's', random.below(3) as u8], random.below(6));
         let shard = self.node.shard_of(&name);
-        let stored = self.node.checkpoint(self.now, &name, sequence);
+        let stored = if random.chance(1, 2) {
+            self.group_of_all().checkpoint(&name, sequence)
+        } else {
+            self.node.checkpoint(self.now, &name, sequence)
+        };
         let expected = self.model.checkpoint((shard, self.now), &name, sequence);
         assert_eq!(stored, expected.map(|batch| Dependency { shard, batch }));
         self.check_stream_view(&name);
@@ -326,6 +330,7 @@ impl World {
 
     fn check_stream_view(&self, name: &[u8]) {
         let view = self.node.stream(name);
+        assert_eq!(self.group_of_all().stream(name), view);
         let known =
             (0..SHARDS).filter_map(|id| Some((id, self.model.streams.get(&(id, name.to_vec()))?)));
         let marks: Vec<(u16, u64)> =
@@ -340,15 +345,22 @@ impl World {
     /// SCAN to its end, or DBSIZE, or the reaper: what they see, and what they depend on.
     fn look_at_all(&mut self, random: &mut Prng) {
         let way = random.below(3);
+        // A group that holds all shards sees what anybody else would.
+        let in_group = random.chance(1, 2);
         let mut depends = Vec::new();
         let mut seen = Vec::new();
         let mut count = None;
         match way {
             0 => {
                 let note = |name: &str, value: i64| seen.push((name.to_owned(), value));
-                let end = self.node.scan(self.now, (0, 1000), note, &mut depends);
+                let end = if in_group {
+                    self.group_of_all().scan((0, 1000), note, &mut depends)
+                } else {
+                    self.node.scan(self.now, (0, 1000), note, &mut depends)
+                };
                 assert_eq!(end, 0, "all is seen at once");
             }
+            1 if in_group => count = Some(self.group_of_all().counters(&mut depends)),
             1 => count = Some(self.node.counters(self.now, &mut depends)),
             _ => (0..SHARDS).for_each(|id| _ = self.node.reap(self.now, id, 100)),
         }
@@ -368,6 +380,12 @@ impl World {
         }
         let live = self.model.counters.values().filter(|entry| entry.live.is_some()).count();
         assert!(count.is_none_or(|count| count == live), "{count:?} of {live}");
+    }
+
+    fn group_of_all(&self) -> Group<'_, LocalShards> {
+        let group = self.node.group_all(self.now, 1).expect("this log takes groups");
+        assert_eq!(group.shards().count(), usize::from(SHARDS));
+        group
     }
 
     /// What a scan shows, sorted.
