@@ -12,6 +12,7 @@ use crate::faults::crew::{Crew, Progress};
 use crate::faults::strace::{self, Fault, Tracer};
 use crate::faults::under::{pid, under};
 use crate::faults::{Knobs as _, busy_log, count, share};
+use crate::http::{Request, request};
 use crate::node::{Node, PATIENCE, Start, poll};
 use crate::{Violation, demand, tool};
 
@@ -69,6 +70,9 @@ const BESIDE: [(&str, &str, &str); 13] = [
 /// Acknowledgements of an earlier sync that may still be on their way to the clients: what all of
 /// them have sent at once, twice over.
 const IN_FLIGHT_MAX: usize = 600;
+
+/// HTTP clients that wait for the sync that fails.
+const HTTP_CLIENTS: i64 = 8;
 
 /// Acknowledgements that must follow a fault beside the commits.
 const ACKNOWLEDGED_AFTER: usize = 300;
@@ -193,6 +197,51 @@ fn a_failed_write_or_sync_ends_the_node_and_nothing_is_acknowledged_after_it() {
                 held(bench.suffer(case), &case);
             }
         }
+    }
+    held(bench.close(), &"the end");
+}
+
+/// Over HTTP too: what was in flight is unknown, never refused, and is repeated by its key.
+#[test]
+fn a_failed_sync_is_unknown_over_http_and_the_key_finds_out() {
+    if !strace::permitted() {
+        return;
+    }
+    let mut bench = Bench::new(9, |start| start);
+    for strategy in ["committer", "loop"] {
+        bench.start = bench.start.clone().knob("commit.strategy", strategy);
+        let log = bench.log();
+        drop(fs::remove_file(&log));
+        let mut node = bench.serve().unwrap_or_else(|violation| panic!("{violation}"));
+        let fault = Fault { call: "fdatasync", fate: "error=EIO", when: "1+" };
+        let tracer = Tracer::attach(pid(&bench.start), "*", fault, &log);
+        let keys: Vec<String> =
+            (0..HTTP_CLIENTS).map(|at| format!("Idempotency-Key: {strategy}-{at}")).collect();
+        let mut sockets: Vec<_> = keys.iter().map(|_| node.http()).collect();
+        let counter = format!("/v1/default/counters/http-{strategy}");
+        let add = request("POST", &counter, r#"{"add":1}"#);
+        for (socket, key) in sockets.iter_mut().zip(&keys) {
+            // A node that has ended refuses the bytes: as good as no answer.
+            drop(socket.send(&Request { headers: &[key], ..add }));
+        }
+        for socket in &mut sockets {
+            // A connection may also end without an answer.
+            let Ok(Some(reply)) = socket.receive_within(PATIENCE) else { continue };
+            let body = String::from_utf8_lossy(&reply.body).into_owned();
+            // What comes after the failure does not start any more, and that is said.
+            let honest = body.contains(":unknown") || body.contains(":stopping");
+            assert!(reply.status == 503 && honest, "{}: {body}", reply.status);
+        }
+        held(ends(&mut node, IO_ERROR), &strategy);
+        drop((tracer, node));
+        count("faults_injected", strace::faults(&log));
+        let node = bench.serve().unwrap_or_else(|violation| panic!("{violation}"));
+        for key in &keys {
+            let reply = node.http().call(&Request { headers: &[key], ..add });
+            assert_eq!(reply.status, 200, "{key}: {reply:?}");
+        }
+        let value = node.resp().call(&format!("GET http-{strategy}")).int();
+        assert_eq!(value, Some(HTTP_CLIENTS), "each key counts once");
     }
     held(bench.close(), &"the end");
 }

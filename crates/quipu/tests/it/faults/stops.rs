@@ -2,15 +2,16 @@
 //! killed again and again before it serves, that has a second one beside it.
 
 use std::fs;
+use std::thread;
 use std::time::Duration;
 
-use rustix::process::{Pid, Signal};
+use rustix::process::{Pid, Signal, kill_process};
 
 use crate::chance::Chance;
 use crate::faults::calls::Bench;
-use crate::faults::under::{pid, signal, threads, under};
+use crate::faults::under::{forget_pid, pid, signal, threads, try_pid, under};
 use crate::faults::{count, share};
-use crate::node::{PATIENCE, poll};
+use crate::node::{PATIENCE, Start, poll};
 use crate::resp::{Reply, encode_line};
 use crate::{Violation, demand};
 
@@ -116,7 +117,7 @@ fn a_start_that_is_killed_again_and_again_loses_nothing() {
         for _ in 0..20 {
             // A start takes about 50 ms here and more under load; most kills come within it.
             let patience = Duration::from_millis(1 + chance.below(60) as u64);
-            killed_start(&bench, patience);
+            killed_start(&bench.start, patience);
             count("stops", 1);
         }
     }
@@ -124,16 +125,20 @@ fn a_start_that_is_killed_again_and_again_loses_nothing() {
 }
 
 /// Starts the node and kills it after a while, wherever it is.
-fn killed_start(bench: &Bench, patience: Duration) {
-    let line = format!(
-        "exec timeout -s KILL {}.{:03} \"$@\"",
-        patience.as_secs(),
-        patience.subsec_millis()
-    );
-    // It may have become ready at the last moment: then it is killed while it serves.
-    if let Ok(mut node) = under(&bench.start, &line).try_run() {
-        assert!(node.ended().is_some(), "a node outlives its kill");
-    }
+fn killed_start(bare: &Start, patience: Duration) {
+    let start = under(bare, "exec \"$@\"");
+    forget_pid(bare);
+    thread::scope(|scope| {
+        scope.spawn(|| {
+            let process = poll(PATIENCE, || try_pid(bare)).expect("a start tells its id");
+            let _nothing: Option<()> = poll(patience, || None);
+            kill_process(process, Signal::KILL).expect("nobody else has waited for it");
+        });
+        // It may have become ready at the last moment: then it is killed while it serves.
+        if let Ok(mut node) = start.try_run() {
+            assert!(node.ended().is_some(), "a node outlives its kill");
+        }
+    });
 }
 
 #[test]

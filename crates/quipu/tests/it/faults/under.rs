@@ -22,8 +22,20 @@ fn pid_file(start: &Start) -> PathBuf {
 
 /// Returns the process id of the node that was last started [`under`] something.
 pub(crate) fn pid(start: &Start) -> Pid {
-    let text = fs::read_to_string(pid_file(start)).expect("a started node has told its id");
-    text.trim().parse().ok().and_then(Pid::from_raw).expect("a process id is a number")
+    try_pid(start).expect("a started node has told its id")
+}
+
+/// Returns the process id of the node as soon as it was told.
+pub(crate) fn try_pid(start: &Start) -> Option<Pid> {
+    let text = fs::read_to_string(pid_file(start)).ok()?;
+    // A line without its end is not whole.
+    text.strip_suffix('\n')?.parse().ok().and_then(Pid::from_raw)
+}
+
+/// Forgets the process id of the last node, so that that of the next one is seen.
+pub(crate) fn forget_pid(start: &Start) {
+    // None was told yet: as good as forgotten.
+    drop(fs::remove_file(pid_file(start)));
 }
 
 /// Sends a signal to the node that was last started [`under`] something.
