@@ -128,6 +128,7 @@ impl Shared<'_> {
         let ends = if *end == End::Kill { "kills" } else { "cuts" };
         found.verdict.add(ends, figures.ends);
         found.verdict.add("acked", figures.acknowledged);
+        found.verdict.add("repeats_checked", figures.repeats_checked);
         if *end == End::Cut {
             found.verdict.add("pages_lost", counts.pages_lost);
             found.verdict.add("pages_torn", counts.pages_torn);

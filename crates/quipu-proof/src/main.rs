@@ -1,8 +1,10 @@
 //! The `quipu-proof` command: kills and power cuts of real nodes, for as long as asked. Progress
 //! goes to standard error; the last line of standard output is one JSON object.
 
+mod by_hand;
+
 use std::io::{self, Write as _};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -18,6 +20,11 @@ enum Command {
     Kills(Bounds),
     /// Power cuts: what was not synced is gone.
     Cuts(Bounds),
+    /// A disk for other programs: a line on standard input cuts its power.
+    Disk {
+        /// An empty directory.
+        dir: PathBuf,
+    },
 }
 
 /// How much to run.
@@ -53,6 +60,7 @@ fn main() -> ExitCode {
     let (end, bounds) = match Command::parse() {
         Command::Kills(bounds) => (End::Kill, bounds),
         Command::Cuts(bounds) => (End::Cut, bounds),
+        Command::Disk { dir } => return disk(&dir),
     };
     let folder = bounds.dir.unwrap_or_else(std::env::temp_dir);
     let folder = folder.join(format!("quipu-proof-{}", std::process::id()));
@@ -78,6 +86,16 @@ fn main() -> ExitCode {
         return ExitCode::FAILURE;
     }
     ExitCode::SUCCESS
+}
+
+fn disk(dir: &Path) -> ExitCode {
+    match by_hand::serve(dir, io::stdin().lock(), io::stdout().lock()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            note(&error.to_string());
+            ExitCode::FAILURE
+        }
+    }
 }
 
 /// Writes a line of progress. Nowhere is left to say that standard error is closed.
