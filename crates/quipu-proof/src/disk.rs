@@ -61,6 +61,9 @@ pub enum Keep {
     Everything,
     /// Each page kept, lost or torn at its sectors, and names up to some point, by a seed.
     Some(u64),
+    /// The same, and a page that was being written may hold anything: a device that tears no sector,
+    /// but garbles the block that it was at.
+    Garbled(u64),
 }
 
 /// What was counted since the disk was made.
@@ -72,7 +75,7 @@ pub struct Counts {
     pub syncs: u64,
     /// Pages that a cut took.
     pub pages_lost: u64,
-    /// Pages that a cut tore.
+    /// Pages that a cut tore or garbled.
     pub pages_torn: u64,
     /// Names, renamings and removals that a cut took.
     pub names_lost: u64,

@@ -205,5 +205,5 @@ pub fn small_segments(start: Start) -> Start {
     start
         .flag("log.segment_bytes", "1MiB")
         .flag("log.frame_bytes_max", "256KiB")
-        .flag("fold.log_bytes_min", "1MiB")
+        .flag("fold.log_bytes_min", "256KiB")
 }

@@ -6,11 +6,14 @@ mod by_hand;
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::sync::Arc;
 use std::time::Duration;
 
 use clap::{Args, Parser};
 use quipu_proof::campaign::Campaign;
 use quipu_proof::trial::End;
+use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook::flag;
 
 /// Real nodes, ended under load again and again, and held to what they acknowledged.
 #[derive(Debug, Parser)]
@@ -53,9 +56,6 @@ struct Bounds {
 /// Lives where nobody says how many. Guess: half a minute.
 const LIVES: u64 = 200;
 
-/// Longer than anybody waits: the time of a run that is bounded by its count.
-const EVER: Duration = Duration::from_secs(30 * 24 * 3600);
-
 fn main() -> ExitCode {
     let (end, bounds) = match Command::parse() {
         Command::Kills(bounds) => (End::Kill, bounds),
@@ -65,15 +65,18 @@ fn main() -> ExitCode {
     let folder = bounds.dir.unwrap_or_else(std::env::temp_dir);
     let folder = folder.join(format!("quipu-proof-{}", std::process::id()));
     let unbounded = if bounds.seconds.is_some() { u64::MAX } else { LIVES };
+    let endless = Campaign::new(&bounds.binary, &folder, end);
     let campaign = Campaign {
-        program: bounds.binary,
-        folder: folder.clone(),
-        end,
         first: bounds.first,
         count: bounds.count.unwrap_or(unbounded),
-        time: bounds.seconds.map_or(EVER, Duration::from_secs),
+        time: bounds.seconds.map_or(endless.time, Duration::from_secs),
         jobs: bounds.jobs,
+        ..endless
     };
+    if let Err(error) = stop_on_signal(&campaign) {
+        note(&format!("cannot listen for signals: {error}"));
+        return ExitCode::FAILURE;
+    }
     let verdict = campaign.run(&note);
     verdict.failures.iter().for_each(|line| note(line));
     if verdict.is_clean() {
@@ -86,6 +89,15 @@ fn main() -> ExitCode {
         return ExitCode::FAILURE;
     }
     ExitCode::SUCCESS
+}
+
+/// The first Ctrl-C or SIGTERM ends the campaign in order; a second one ends the process.
+fn stop_on_signal(campaign: &Campaign) -> io::Result<()> {
+    for signal in [SIGINT, SIGTERM] {
+        flag::register_conditional_default(signal, Arc::clone(&campaign.stop))?;
+        flag::register(signal, Arc::clone(&campaign.stop))?;
+    }
+    Ok(())
 }
 
 fn disk(dir: &Path) -> ExitCode {
