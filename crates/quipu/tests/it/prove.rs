@@ -14,8 +14,13 @@ use crate::tool;
 /// Power cuts in continuous integration: some seconds.
 const CUTS: u64 = 60;
 
-/// Cuts against a canary: each of these bugs shows in the first ten.
+/// Lives against a canary, at most: the first violation ends them. Measured: what is acknowledged too
+/// early shows within 10.
 const CANARY_CUTS: u64 = 150;
+
+/// The same where a write has to be harmed in the very moment of the cut. Measured: one hundred lives
+/// showed it eight times out of ten.
+const CANARY_CUTS_RARE: u64 = 800;
 
 /// What cuts find; nothing, with a word, where no disk can be mounted.
 fn cuts(program: &Path, bug: &str, count: u64) -> Option<Vec<String>> {
@@ -49,7 +54,7 @@ fn what_is_not_on_the_disk_when_it_is_acknowledged_is_caught_by_a_cut() {
 
 #[test]
 fn a_write_that_touches_what_is_durable_is_caught_by_a_cut() {
-    let Some(failures) = cuts(&CANARY, "frame_touches_durable", CANARY_CUTS) else { return };
+    let Some(failures) = cuts(&CANARY, "frame_touches_durable", CANARY_CUTS_RARE) else { return };
     assert!(!failures.is_empty(), "no cut shows it");
 }
 
