@@ -3,20 +3,26 @@
 # curl, promtool, strace, redis-py, and a C linker. Installs where it may (root and apt), says
 # plainly what is missing where it may not. Never fails: a test that lacks its tool says so.
 #
-# Sourced by other scripts, it leaves `missing`, words for what could not be had.
+# Sourced by other scripts, it leaves `missing`, words for what could not be had, and
+# `missing_optional`, words for what only makes some tests skip, which they say and count.
 
 missing=""
+missing_optional=""
 
 # command:package; Debian 12 ships promtool in the package prometheus.
 wanted="redis-server:redis-server redis-cli:redis-tools redis-benchmark:redis-tools curl:curl
 promtool:prometheus strace:strace make:make cc:gcc
 python3:python3 awk:gawk"
 
+# What only some tests of faults use: a shifted clock, a file system of our own, namespaces.
+optional="faketime:faketime fusermount3:fuse3 unshare:util-linux nsenter:util-linux
+setpriv:util-linux"
+
 has() { command -v "$1" >/dev/null 2>&1; }
 
 packages_lacking() {
   local pair
-  for pair in $wanted; do
+  for pair in $wanted $optional; do
     has "${pair%%:*}" || echo "${pair##*:}"
   done
   # gcc only recommends the headers, and recommended packages are not installed.
@@ -76,6 +82,13 @@ name_what_is_missing() {
   for pair in $wanted; do
     has "${pair%%:*}" || missing="$missing ${pair%%:*}"
   done
+  for pair in $optional; do
+    has "${pair%%:*}" || missing_optional="$missing_optional ${pair%%:*}"
+  done
+  missing_optional="${missing_optional# }"
+  if [ -n "$missing_optional" ]; then
+    echo "missing, so some tests of faults are skipped: $missing_optional"
+  fi
   has_redis_py || missing="$missing redis-py"
   if ! has cargo && [ -x "$HOME/.cargo/bin/cargo" ]; then
     export PATH="$HOME/.cargo/bin:$PATH"

@@ -7,6 +7,7 @@ use std::io;
 
 use crate::Violation;
 use crate::chance::Chance;
+use crate::node::{PATIENCE, poll};
 use crate::resp::{Reply, Resp, encode_line};
 
 /// Why a client stopped.
@@ -59,11 +60,19 @@ pub fn accepted(reply: Reply, command: &str) -> Result<Reply, Stop> {
         None => Ok(reply),
         // The node says itself that it may or may not have counted: the same as no answer.
         Some(text) if text.starts_with("UNKNOWN") => Err(Stop::Broken),
+        // A disk that is slower than the load: the client goes no further in this life.
+        Some(_) if is_too_soon(&reply) => Err(Stop::Broken),
         Some(text) => Err(Violation::new("refusal", format!("{command}: {text}")).into()),
     }
 }
 
-/// Sends commands to a node that is not being killed, in one pipeline, and returns their replies.
+/// Whether the command was refused for now: no segment was ready, or one before it was refused so.
+fn is_too_soon(reply: &Reply) -> bool {
+    reply.fails_with("BUSY") || reply.fails_with("HELD")
+}
+
+/// Sends commands to a node that is not being killed, in one pipeline, and returns their replies;
+/// what is refused for now is sent again, in order, until patience is over.
 ///
 /// # Errors
 /// The connection broke, or what came is not the protocol.
@@ -71,9 +80,15 @@ pub fn ask<S: AsRef<str>>(node: &mut Resp, lines: &[S]) -> Result<Vec<Reply>, Vi
     let bytes: Vec<u8> = lines.iter().flat_map(|line| encode_line(line.as_ref())).collect();
     let broken = |error| Violation::new("liveness", format!("after a restart: {error}"));
     node.send(&bytes).map_err(broken)?;
+    let mut came = Vec::new();
+    for _ in lines {
+        came.push(node.receive().map_err(broken)?);
+    }
     let mut replies = Vec::new();
-    for line in lines.iter().map(AsRef::as_ref) {
-        match accepted(node.receive().map_err(broken)?, line) {
+    for (line, reply) in lines.iter().map(AsRef::as_ref).zip(came) {
+        let again = || Some(node.try_call(line)).filter(|r| !r.as_ref().is_ok_and(is_too_soon));
+        let later = is_too_soon(&reply).then(|| poll(PATIENCE, again)).flatten();
+        match accepted(later.transpose().map_err(broken)?.unwrap_or(reply), line) {
             Ok(reply) => replies.push(reply),
             Err(Stop::Violation(violation)) => return Err(violation),
             Err(Stop::Broken) => {

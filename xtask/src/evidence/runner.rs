@@ -147,21 +147,6 @@ pub(crate) const RUNNERS: &[Runner] = &[
         newest: &[],
     },
     Runner {
-        name: "peers",
-        about: "the same kills and cuts for Redis, etcd, NATS, PostgreSQL and SQLite",
-        start: Start::Binary {
-            binary: "quipu-peers",
-            has_canaries: false,
-            arguments: &["run"],
-            drives_node: true,
-        },
-        weight: 600,
-        is_endless: true,
-        is_seeded: false,
-        is_on_demand: true,
-        newest: &["*"],
-    },
-    Runner {
         name: "changed",
         about: "mutations of the lines that changed since evidence was recorded",
         start: Start::Mutants(Scope::Changed),

@@ -6,27 +6,13 @@ use std::process::{Command, Output};
 
 use crate::skip;
 
-/// Returns the path of program `name`, which is worth having and never demanded; `None` after
-/// saying that it is missing.
-pub(crate) fn optional(name: &str) -> Option<PathBuf> {
-    let found = on_path(name);
-    if found.is_none() {
-        skip::note(name, "is missing");
-    }
-    found
-}
-
-fn on_path(name: &str) -> Option<PathBuf> {
-    let path = env::var_os("PATH").unwrap_or_default();
-    env::split_paths(&path).map(|folder| folder.join(name)).find(|file| file.is_file())
-}
-
 /// Returns the path of program `name`, or `None` after saying what is missing.
 ///
 /// # Panics
 /// If the program is missing and `QUIPU_REQUIRE_TOOLS` is set: then nothing may be skipped.
 pub(crate) fn find(name: &str) -> Option<PathBuf> {
-    let found = on_path(name);
+    let path = env::var_os("PATH").unwrap_or_default();
+    let found = env::split_paths(&path).map(|folder| folder.join(name)).find(|file| file.is_file());
     if found.is_none() {
         missing(name);
     }

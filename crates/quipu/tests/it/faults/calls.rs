@@ -7,7 +7,8 @@ use std::path::PathBuf;
 
 use tempfile::TempDir;
 
-use crate::faults::crew::Crew;
+use crate::canaries::CANARY;
+use crate::faults::crew::{Crew, Progress};
 use crate::faults::strace::{self, Fault, Tracer};
 use crate::faults::under::{pid, under};
 use crate::faults::{Knobs as _, busy_log, count, share};
@@ -65,6 +66,10 @@ const BESIDE: [(&str, &str, &str); 13] = [
     ("folder", "unlink", "error=EIO"),
 ];
 
+/// Acknowledgements of an earlier sync that may still be on their way to the clients: what all of
+/// them have sent at once, twice over.
+const IN_FLIGHT_MAX: usize = 600;
+
 /// Acknowledgements that must follow a fault beside the commits.
 const ACKNOWLEDGED_AFTER: usize = 300;
 
@@ -111,7 +116,10 @@ impl Bench {
             let met = poll(PATIENCE, || strace::first_fault(&log));
             demand(met.is_some(), "reached", || format!("{case:?}: the call never came"))?;
             match case.fate {
-                Fate::Ends(sentence) => ends(node, sentence)?,
+                Fate::Ends(sentence) => {
+                    latches(node, progress)?;
+                    ends(node, sentence)?;
+                }
                 Fate::GoesOn => {
                     let moves = progress.advances_by(ACKNOWLEDGED_AFTER);
                     demand(moves && node.runs(), "goes on", || node.stderr())?;
@@ -137,6 +145,16 @@ impl Bench {
         demand(clean, "clean end", || format!("{status:?}: {}", node.stderr()))?;
         quipu_proof::kills::audit(&self.start)
     }
+}
+
+/// Demands that a node whose log has failed ends, and does not go on acknowledging instead.
+fn latches(node: &mut Node, progress: &Progress) -> Result<(), Violation> {
+    let before = progress.count();
+    let goes_on = || progress.count() > before + IN_FLIGHT_MAX;
+    let seen = poll(PATIENCE, || (!node.runs() || goes_on()).then_some(()));
+    demand(seen.is_some() && !goes_on(), "latch", || {
+        format!("{} acknowledgements after the failure", progress.count() - before)
+    })
 }
 
 /// Demands that the node ends by itself, with an error and a sentence for the operator.
@@ -177,6 +195,27 @@ fn a_failed_write_or_sync_ends_the_node_and_nothing_is_acknowledged_after_it() {
         }
     }
     held(bench.close(), &"the end");
+}
+
+/// The check above catches what it is there for: builds that sync again after a failure, or that
+/// take a failure for success.
+#[test]
+fn a_build_that_goes_on_after_a_failed_write_or_sync_is_caught() {
+    if !strace::permitted() {
+        return;
+    }
+    for (bug, call) in [
+        ("sync_retried", "fdatasync"),
+        ("sync_error_ignored", "fdatasync"),
+        ("write_error_ignored", "pwrite64"),
+    ] {
+        let mut bench = Bench::new(8, |start| start.program(&CANARY).variable("QUIPU_CANARY", bug));
+        let fault = Fault { call, fate: "error=EIO", when: "3" };
+        let (strategy, thread) = ("committer", "committer");
+        let outcome = bench.suffer(Case { strategy, thread, fault, fate: Fate::Ends(IO_ERROR) });
+        let caught = outcome.expect_err("the check does not catch its canary");
+        assert_eq!(caught.check, "latch", "{bug} is caught for another reason: {caught}");
+    }
 }
 
 #[test]
@@ -382,6 +421,36 @@ fn a_write_that_the_disk_only_pretended_to_take_is_found_by_the_next_start() {
     let mut audit = std::process::Command::new(bench.start.binary());
     let output = audit.arg("audit").arg(bench.start.data()).output().expect("the binary starts");
     assert!(!output.status.success(), "the audit says:\n{}", tool::text_of(&output));
+}
+
+/// A name that may or may not be on disk: no later segment can be made, so the process ends and
+/// says so, and the next start is whole again.
+#[test]
+fn a_segment_that_may_or_may_not_have_its_name_ends_the_node() {
+    if !strace::permitted() {
+        return;
+    }
+    let mut bench = Bench::new(7, |start| start);
+    for call in ["rename", "fsync"] {
+        held(lose_a_name(&mut bench, call), &call);
+    }
+    held(bench.close(), &"the end");
+}
+
+fn lose_a_name(bench: &mut Bench, call: &str) -> Result<(), Violation> {
+    let log = bench.log();
+    drop(fs::remove_file(&log));
+    let mut node = bench.serve()?;
+    let start = bench.start.clone();
+    bench.crew.drive(&mut node, |node, _| {
+        let fault = Fault { call, fate: "error=EIO", when: "1" };
+        let tracer = Tracer::attach(pid(&start), "preparer", fault, &log);
+        ends(node, IO_ERROR)?;
+        drop(tracer);
+        Ok(())
+    })?;
+    count("faults_injected", strace::faults(&log));
+    demand(strace::faults(&log) > 0, "reached", || "the call never came".into())
 }
 
 /// Seen from below, where no abstraction of ours can hide a call that is missing.

@@ -2,10 +2,12 @@
 //! be true is refused with the way out, and tokens and expiries are never wrong.
 
 use std::fs;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 
 use tempfile::TempDir;
 
+use crate::canaries::CANARY;
 use crate::faults::{Knobs as _, busy_log, count};
 use crate::node::{Node, PATIENCE, Start, poll};
 use crate::resp::{Reply, Resp};
@@ -23,6 +25,8 @@ const LIBRARIES: [&str; 4] = [
 struct Shifted {
     folder: TempDir,
     library: PathBuf,
+    /// The deliberate bug of the nodes, if they are to have one.
+    bug: Option<&'static str>,
 }
 
 impl Shifted {
@@ -33,7 +37,7 @@ impl Shifted {
             return None;
         };
         let folder = TempDir::new().expect("a temporary directory");
-        Some(Self { folder, library: library.to_path_buf() })
+        Some(Self { folder, library: library.to_path_buf(), bug: None })
     }
 
     /// Shows `clock` from now on, to a node that runs too: `+1h`, or `@...` with a factor.
@@ -51,6 +55,14 @@ impl Shifted {
 
     /// A node with the shown clock; only the wall clock is shifted.
     fn start(&self) -> Start {
+        let start = self.shifted();
+        match self.bug {
+            Some(bug) => start.program(&CANARY).variable("QUIPU_CANARY", bug),
+            None => start,
+        }
+    }
+
+    fn shifted(&self) -> Start {
         busy_log(&self.folder.path().join("data"))
             .knob("token.window", "3h")
             .variable("LD_PRELOAD", &self.library)
@@ -130,6 +142,10 @@ fn an_hour_later_tokens_hold_and_only_what_is_due_has_expired() {
 #[test]
 fn a_clock_that_stepped_back_over_a_restart_is_refused_and_a_small_step_is_not_seen() {
     let Some(shifted) = Shifted::new() else { return };
+    step_back(&shifted);
+}
+
+fn step_back(shifted: &Shifted) {
     shifted.show("+0");
     let node = shifted.start().run();
     furnish(&node);
@@ -137,12 +153,14 @@ fn a_clock_that_stepped_back_over_a_restart_is_refused_and_a_small_step_is_not_s
     shifted.show("-2m");
     let node = shifted.start().run();
     token_holds(&node);
-    assert!((7000..=7200).contains(&ttl(&node, "hours")), "{}", ttl(&node, "hours"));
+    let left = ttl(&node, "hours");
+    assert!((7000..=7200).contains(&left), "two minutes back: {left}");
     end(node);
     shifted.show("-1h");
     let node = shifted.refused_unless_accepted();
     token_holds(&node);
-    assert!((7000..=7200).contains(&ttl(&node, "hours")), "{}", ttl(&node, "hours"));
+    let left = ttl(&node, "hours");
+    assert!((7000..=7200).contains(&left), "no time has passed: {left}");
     assert_eq!(node.resp().call("GET minutes").int(), Some(1), "it has not expired yet");
 }
 
@@ -198,6 +216,10 @@ fn a_frozen_clock_does_not_stop_log_time() {
 #[test]
 fn jumps_under_load_are_reported_and_change_no_token_and_no_expiry() {
     let Some(shifted) = Shifted::new() else { return };
+    jump(&shifted);
+}
+
+fn jump(shifted: &Shifted) {
     shifted.show("+0");
     let node = shifted.start().run();
     furnish(&node);
@@ -208,6 +230,9 @@ fn jumps_under_load_are_reported_and_change_no_token_and_no_expiry() {
             counted += 1;
             assert_eq!(node.resp().call("INCR loaded").int(), Some(counted), "{clock}");
         }
+        token_holds(&node);
+        assert!((7000..=7200).contains(&ttl(&node, "hours")), "{clock}: {}", ttl(&node, "hours"));
+        assert_eq!(node.resp().call("GET minutes").int(), Some(1), "{clock}");
         if clock == "+1h" {
             let said = poll(PATIENCE, || node.stderr().contains("a minute apart").then_some(()));
             assert!(
@@ -216,12 +241,24 @@ fn jumps_under_load_are_reported_and_change_no_token_and_no_expiry() {
                 node.stderr()
             );
         }
-        token_holds(&node);
-        assert!((7000..=7200).contains(&ttl(&node, "hours")), "{clock}: {}", ttl(&node, "hours"));
-        assert_eq!(node.resp().call("GET minutes").int(), Some(1), "{clock}");
     }
     end(node);
     let node = shifted.start().run();
     token_holds(&node);
     assert_eq!(node.resp().call("GET loaded").int(), Some(counted));
+}
+
+/// The checks above catch what they are there for.
+#[test]
+fn builds_whose_log_time_follows_the_wall_clock_are_caught() {
+    let check = |bug, check: fn(&Shifted), expected: &str| {
+        let Some(shifted) = Shifted::new() else { return };
+        let shifted = Shifted { bug: Some(bug), ..shifted };
+        let outcome = catch_unwind(AssertUnwindSafe(|| check(&shifted)));
+        let said = outcome.expect_err("the check does not catch its canary");
+        let said = said.downcast_ref::<String>().expect("an assertion has a text");
+        assert!(said.contains(expected), "{bug} is caught for another reason: {said}");
+    };
+    check("log_time_jumps", jump, "+1h");
+    check("log_time_steps_back", step_back, "two minutes back");
 }

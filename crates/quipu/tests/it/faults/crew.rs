@@ -32,6 +32,11 @@ impl Progress {
         self.moved.notify_all();
     }
 
+    /// Returns how many replies were acknowledged.
+    pub(crate) fn count(&self) -> usize {
+        *self.acknowledged.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// Waits until `count` more replies were acknowledged; false when patience is over.
     pub(crate) fn advances_by(&self, count: usize) -> bool {
         let so_far = self.acknowledged.lock().unwrap_or_else(PoisonError::into_inner);

@@ -3,16 +3,15 @@
 
 use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
-use std::process::Command;
 use std::thread;
 use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
 
 use crate::faults::{Knobs as _, busy_log, count, share};
-use crate::node::{Node, PATIENCE};
+use crate::http::{Http, request};
+use crate::node::{Node, PATIENCE, poll};
 use crate::resp::{Resp, encode_line};
-use crate::tool;
 
 /// Idle connections, if the limits of descriptors of both sides allow them.
 const IDLE_MAX: usize = 10_000;
@@ -136,18 +135,21 @@ fn flood(socket: &mut Resp, each: usize) -> usize {
     answered
 }
 
-/// A known tool of slow requests, where it is there.
+/// Heads of HTTP requests that come a byte at a time: cut in time, and no place is lost to them.
 #[test]
 fn slow_heads_of_http_requests_are_cut_and_the_others_are_served() {
-    let Some(tool) = tool::optional("slowhttptest") else { return };
     let folder = TempDir::new().expect("a temporary directory");
-    let node = busy_log(&folder.path().join("data")).knob("http.header_timeout", "1s").run();
-    let url = format!("http://{}/health", node.address("http"));
-    let mut command = Command::new(tool);
-    command.args(["-H", "-c", "300", "-r", "200", "-i", "1", "-l", "4", "-u", &url]);
-    let mut child = command.stdout(std::process::Stdio::null()).spawn().expect("the tool starts");
-    behaves(&node, "beside", 50);
-    assert!(child.wait().is_ok_and(|status| status.code().is_some()));
-    behaves(&node, "after", 5);
+    let node = busy_log(&folder.path().join("data")).knob("http.header_timeout", "500ms").run();
+    let mut slow: Vec<Http> = (0..200).map(|_| node.http()).collect();
+    let (head, begin) = (b"GET /health HTTP/1.1\r\nX-Slow: ", Instant::now());
+    let mut bytes = head.iter().chain(std::iter::repeat(&b'a'));
+    let cut = poll(PATIENCE, || {
+        let byte = *bytes.next().expect("there is no end to them");
+        slow.retain_mut(|socket| socket.send_bytes(&[byte]).is_ok());
+        behaves_once(&node);
+        assert_eq!(node.http().call(&request("GET", "/health", "")).status, 200);
+        slow.is_empty().then_some(())
+    });
+    assert!(cut.is_some(), "{} are still fed after {:?}", slow.len(), begin.elapsed());
     count("limits", 1);
 }
