@@ -44,6 +44,11 @@ pub trait Client: Send {
     /// # Errors
     /// The connection broke, or what came is not the protocol.
     fn settle(&mut self, node: &mut Resp) -> Result<(), Violation>;
+
+    /// How many answered operations were sent again and answered as they must be.
+    fn repeats(&self) -> u64 {
+        0
+    }
 }
 
 /// Returns the reply to one of our own commands, which cannot fail except by the node's end.

@@ -1,30 +1,28 @@
 //! Trials one after the other, several at a time, until a time or a count is over.
 
 use std::path::{Path, PathBuf};
-use std::sync::Mutex;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use stdx::verdict::Verdict;
 
-use crate::trial::{End, Trial, TrialError};
+use crate::trial::{End, Setup, Trial, TrialError};
 
 /// Lives of one directory before another begins. Guess: enough to fold often.
 const LIVES: u64 = 100;
 
-/// Replies of one life, at most: many short lives find more than few long ones.
-const ACKNOWLEDGED_MAX: usize = 300;
+/// Longer than anybody waits: the time of a run that is bounded by its count.
+const EVER: Duration = Duration::from_secs(30 * 24 * 3600);
 
 /// What to run.
 #[derive(Debug, Clone)]
 pub struct Campaign {
-    /// The program `quipu`.
-    pub program: PathBuf,
+    /// Whose lives, and how they end.
+    pub setup: Setup,
     /// Where the directories are made.
     pub folder: PathBuf,
-    /// How lives end.
-    pub end: End,
     /// The first seed.
     pub first: u64,
     /// Most lives.
@@ -33,6 +31,8 @@ pub struct Campaign {
     pub time: Duration,
     /// Trials at a time.
     pub jobs: usize,
+    /// Ends it in order when it is set.
+    pub stop: Arc<AtomicBool>,
 }
 
 /// What all jobs share.
@@ -51,13 +51,22 @@ struct Found {
 }
 
 impl Campaign {
+    /// A campaign from seed 1 on, one trial at a time, without an end.
+    pub fn new(program: &Path, folder: &Path, end: End) -> Self {
+        Self {
+            setup: Setup { program: program.to_path_buf(), environment: Vec::new(), end },
+            folder: folder.to_path_buf(),
+            first: 1,
+            count: u64::MAX,
+            time: EVER,
+            jobs: 1,
+            stop: Arc::default(),
+        }
+    }
+
     /// Runs it; `note` is told what happens.
     pub fn run(&self, note: &(dyn Fn(&str) + Sync)) -> Verdict {
-        let runner = match self.end {
-            End::Kill => "kills",
-            End::Cut => "cuts",
-        };
-        let found = Found { verdict: Verdict::new(runner), starts: Vec::new() };
+        let found = Found { verdict: Verdict::new(ends(self.setup.end)), starts: Vec::new() };
         let shared = Shared {
             campaign: self,
             until: Instant::now() + self.time,
@@ -80,6 +89,14 @@ impl Campaign {
     }
 }
 
+/// The name of a runner, and of what it counts.
+fn ends(end: End) -> &'static str {
+    match end {
+        End::Kill => "kills",
+        End::Cut => "cuts",
+    }
+}
+
 impl Shared<'_> {
     fn job(&self, note: &(dyn Fn(&str) + Sync)) {
         while !self.is_over() {
@@ -88,15 +105,14 @@ impl Shared<'_> {
             let ended = self.trial(seed, &folder);
             let mut found = self.found.lock().expect("no job panics while it counts");
             let verdict = &mut found.verdict;
-            verdict.add("seeds", 1);
             match ended {
-                // The directory of a failure stays for whoever looks into it.
-                Err(TrialError::Broken(violation)) => {
-                    verdict.fail(format!("--first {seed} --jobs 1: {violation}"));
+                Err(error @ TrialError::NoDisk(_)) => {
+                    verdict.skip(format!("{}: {error}", verdict.runner));
                     return;
                 }
+                // The directory of a failure stays for whoever looks into it.
                 Err(error) => {
-                    verdict.skip(format!("{}: {error}", verdict.runner));
+                    verdict.fail(format!("{} --first {seed} --jobs 1: {error}", verdict.runner));
                     return;
                 }
                 Ok(()) => note(&format!("seed {seed}: {:?}", verdict.figures)),
@@ -108,12 +124,19 @@ impl Shared<'_> {
     }
 
     fn is_over(&self) -> bool {
-        Instant::now() >= self.until || self.lives_left.load(Ordering::Relaxed) == 0
+        Instant::now() >= self.until
+            || self.lives_left.load(Ordering::Relaxed) == 0
+            || self.campaign.stop.load(Ordering::Relaxed)
     }
 
     fn trial(&self, seed: u64, folder: &Path) -> Result<(), TrialError> {
-        let Campaign { program, end, .. } = self.campaign;
-        let mut trial = Trial::new((program, folder), *end, seed, ACKNOWLEDGED_MAX)?;
+        let mut trial = Trial::new(&self.campaign.setup, folder, seed)?;
+        let ended = self.lives(&mut trial);
+        self.count(&trial);
+        ended
+    }
+
+    fn lives(&self, trial: &mut Trial) -> Result<(), TrialError> {
         for _ in 0..LIVES {
             let one_less = |left: u64| left.checked_sub(1);
             let order = Ordering::Relaxed;
@@ -122,18 +145,26 @@ impl Shared<'_> {
             }
             trial.life()?;
         }
-        let counts = trial.counts();
-        let figures = trial.finish()?;
+        trial.finish()
+    }
+
+    fn count(&self, trial: &Trial) {
+        let (figures, cuts, counts) = (trial.figures(), trial.cuts(), trial.counts());
         let mut found = self.found.lock().expect("no job panics while it counts");
-        let ends = if *end == End::Kill { "kills" } else { "cuts" };
-        found.verdict.add(ends, figures.ends);
-        found.verdict.add("acked", figures.acknowledged);
-        if *end == End::Cut {
-            found.verdict.add("pages_lost", counts.pages_lost);
-            found.verdict.add("pages_torn", counts.pages_torn);
-            found.verdict.add("names_lost", counts.names_lost);
+        let verdict = &mut found.verdict;
+        verdict.add("seeds", 1);
+        verdict.add("acked", figures.acknowledged);
+        verdict.add("repeats_checked", figures.repeats_checked);
+        match self.campaign.setup.end {
+            End::Kill => verdict.add("kills", figures.ends),
+            End::Cut => {
+                verdict.add("cuts", cuts);
+                verdict.add("kills_between", figures.ends - cuts);
+                verdict.add("pages_lost", counts.pages_lost);
+                verdict.add("pages_torn", counts.pages_torn);
+                verdict.add("names_lost", counts.names_lost);
+            }
         }
-        found.starts.extend(figures.starts);
-        Ok(())
+        found.starts.extend(&figures.starts);
     }
 }

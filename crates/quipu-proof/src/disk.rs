@@ -1,12 +1,14 @@
 //! A disk whose power can be cut: a file system in memory, mounted by FUSE, that knows of every page
 //! and name whether it was synced.
 //!
-//! `file` is one file as pages, `tree` the directories over them, `fuse` what the kernel calls.
+//! `file` is one file as pages, `tree` the directories over them, `fuse` what the kernel calls,
+//! and `guard` unmounts when this process was killed.
 //! All writes reach this process at once; what the kernel caches is dropped with each cut, because
 //! the file system is mounted anew.
 
 mod file;
 mod fuse;
+mod guard;
 mod tree;
 
 use std::io;
@@ -17,6 +19,7 @@ use fuser::{BackgroundSession, Config, MountOption, SessionACL};
 use parking_lot::Mutex;
 
 use self::fuse::Served;
+use self::guard::Guard;
 use self::tree::Tree;
 
 /// Why there is no such disk.
@@ -58,6 +61,9 @@ pub enum Keep {
     Everything,
     /// Each page kept, lost or torn at its sectors, and names up to some point, by a seed.
     Some(u64),
+    /// The same, and a page that was being written may hold anything: a device that tears no sector,
+    /// but garbles the block that it was at.
+    Garbled(u64),
 }
 
 /// What was counted since the disk was made.
@@ -69,7 +75,7 @@ pub struct Counts {
     pub syncs: u64,
     /// Pages that a cut took.
     pub pages_lost: u64,
-    /// Pages that a cut tore.
+    /// Pages that a cut tore or garbled.
     pub pages_torn: u64,
     /// Names, renamings and removals that a cut took.
     pub names_lost: u64,
@@ -81,6 +87,8 @@ pub struct LossyDisk {
     path: PathBuf,
     tree: Arc<Mutex<Tree>>,
     session: Option<BackgroundSession>,
+    /// After the session: what is unmounted needs no guard.
+    _guard: Guard,
 }
 
 impl LossyDisk {
@@ -89,8 +97,11 @@ impl LossyDisk {
     /// # Errors
     /// The machine does not permit it.
     pub fn mount(path: &Path, names: Names) -> Result<Self, DiskError> {
+        let failed = |source| DiskError::Mount { path: path.to_path_buf(), source };
+        let path = path.canonicalize().map_err(failed)?;
+        let guard = Guard::over(&path).map_err(failed)?;
         let tree = Arc::new(Mutex::new(Tree::new(names)));
-        let mut disk = Self { path: path.to_path_buf(), tree, session: None };
+        let mut disk = Self { path, tree, session: None, _guard: guard };
         disk.attach()?;
         Ok(disk)
     }
@@ -130,7 +141,9 @@ impl LossyDisk {
         let mut config = Config::default();
         config.mount_options =
             vec![MountOption::FSName("quipu-proof".into()), MountOption::DefaultPermissions];
-        config.acl = SessionACL::All;
+        // Only root may let other users in, such as those that databases run as.
+        let is_root = rustix::process::geteuid().is_root();
+        config.acl = if is_root { SessionACL::All } else { SessionACL::Owner };
         let served = Served::new(Arc::clone(&self.tree));
         let mounted = fuser::spawn_mount(served, &self.path, &config);
         let failed = |source| DiskError::Mount { path: self.path.clone(), source };

@@ -59,6 +59,9 @@ pub struct Figures {
     pub ends: u64,
     /// Acknowledged replies.
     pub acknowledged: u64,
+    /// Acknowledged operations with a token that were sent again in a later life, and answered the
+    /// same.
+    pub repeats_checked: u64,
     /// How long each start took until the node served.
     pub starts: Vec<Duration>,
 }
@@ -138,6 +141,7 @@ impl Crew {
         let broken = |error| Violation::new("liveness", format!("connect: {error}"));
         let mut connection = Resp::try_tcp(node.address("resp")).map_err(broken)?;
         self.clients.iter_mut().try_for_each(|client| client.settle(&mut connection))?;
+        self.figures.repeats_checked = self.clients.iter().map(|client| client.repeats()).sum();
         // The first start follows no end.
         self.figures.ends += u64::from(self.figures.starts.len() > 1);
         Ok(node)
@@ -201,5 +205,5 @@ pub fn small_segments(start: Start) -> Start {
     start
         .flag("log.segment_bytes", "1MiB")
         .flag("log.frame_bytes_max", "256KiB")
-        .flag("fold.log_bytes_min", "1MiB")
+        .flag("fold.log_bytes_min", "256KiB")
 }

@@ -5,6 +5,7 @@ use std::ffi::OsString;
 use std::fs::{self, File};
 use std::io::{BufRead as _, BufReader};
 use std::net::SocketAddr;
+use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdout, Command, ExitStatus, Stdio};
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
@@ -42,6 +43,7 @@ pub struct Start {
     program: PathBuf,
     data: PathBuf,
     stderr: Option<PathBuf>,
+    has_own_group: bool,
     flags: Vec<OsString>,
     environment: Vec<(String, OsString)>,
 }
@@ -53,6 +55,7 @@ impl Start {
             program: program.to_path_buf(),
             data: data.to_path_buf(),
             stderr: None,
+            has_own_group: false,
             flags: Vec::new(),
             environment: Vec::new(),
         }
@@ -77,6 +80,13 @@ impl Start {
     #[must_use]
     pub fn variable(mut self, name: &str, value: impl Into<OsString>) -> Self {
         self.environment.push((name.to_owned(), value.into()));
+        self
+    }
+
+    /// Keeps a Ctrl-C in the terminal from the node: it is for the process that started it.
+    #[must_use]
+    pub fn in_own_group(mut self) -> Self {
+        self.has_own_group = true;
         self
     }
 
@@ -157,6 +167,9 @@ impl Start {
         }
         command.args(&self.flags).envs(self.environment.iter().map(|(k, v)| (k, v)));
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(stderr);
+        if self.has_own_group {
+            command.process_group(0);
+        }
         command
     }
 }

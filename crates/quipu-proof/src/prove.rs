@@ -1,7 +1,9 @@
 //! The bounded proof for a user's own disk: how it syncs, kills, and power cuts.
 
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use stdx::verdict::Verdict;
@@ -24,6 +26,8 @@ pub struct Ask {
     pub time: Duration,
     /// The seed of the first life.
     pub seed: u64,
+    /// Ends it in order, and early, when it is set.
+    pub stop: Arc<AtomicBool>,
 }
 
 /// What was found.
@@ -45,17 +49,14 @@ impl Proof {
     pub fn of(ask: &Ask, note: &(dyn Fn(&str) + Sync)) -> io::Result<Self> {
         let probe = Probe::measure(&ask.folder, ask.time / PROBE_PART)?;
         let half = ask.time.saturating_sub(ask.time / PROBE_PART) / 2;
-        let campaign = |end, folder: &Path| Campaign {
-            program: ask.program.clone(),
-            folder: folder.to_path_buf(),
-            end,
+        let campaign = |end, name| Campaign {
             first: ask.seed,
-            count: u64::MAX,
             time: half,
-            jobs: 1,
+            stop: Arc::clone(&ask.stop),
+            ..Campaign::new(&ask.program, &ask.folder.join(name), end)
         };
-        let kills = campaign(End::Kill, &ask.folder.join("kills")).run(note);
-        let cuts = campaign(End::Cut, &ask.folder.join("cuts")).run(note);
+        let kills = campaign(End::Kill, "kills").run(note);
+        let cuts = campaign(End::Cut, "cuts").run(note);
         Ok(Self { probe, kills, cuts })
     }
 

@@ -1,11 +1,13 @@
 //! The disk as programs see it: mounted, written to by ordinary calls, cut off from power.
 
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, Write as _};
+use std::io::{self, BufRead as _, BufReader, Write as _};
 use std::os::unix::fs::FileExt as _;
 use std::path::Path;
+use std::process::{Child, Command, Stdio};
 
 use quipu_proof::disk::{DiskError, Keep, LossyDisk, Names};
+use quipu_proof::node::{PATIENCE, poll};
 use tempfile::TempDir;
 
 /// A mounted disk; none, with a word on standard error, where the machine does not permit it.
@@ -69,4 +71,33 @@ fn a_full_disk_says_so() {
     disk.limit(Some(1 << 16));
     let error = fs::write(folder.path().join("file"), vec![0; 1 << 17]).unwrap_err();
     assert_eq!(error.kind(), io::ErrorKind::StorageFull);
+}
+
+fn is_mounted(path: &Path) -> bool {
+    let mounts = fs::read_to_string("/proc/self/mountinfo").expect("Linux lists its mounts");
+    mounts.lines().any(|line| line.split(' ').nth(4) == path.to_str())
+}
+
+/// The program that holds a disk, and its first line; none where the machine does not permit it.
+fn holder(folder: &TempDir) -> Option<Child> {
+    drop(disk(folder)?);
+    let mut command = Command::new(env!("CARGO_BIN_EXE_quipu-proof"));
+    command.arg("disk").arg(folder.path()).stdin(Stdio::piped()).stdout(Stdio::piped());
+    let mut child = command.spawn().expect("the program starts");
+    let mut said = String::new();
+    let stdout = child.stdout.as_mut().expect("stdout is a pipe");
+    BufReader::new(stdout).read_line(&mut said).expect("it says something");
+    assert!(said.starts_with("mounted at"), "{said}");
+    Some(child)
+}
+
+#[test]
+fn no_mount_outlives_a_process_that_was_killed() {
+    let folder = TempDir::new().unwrap();
+    let Some(mut child) = holder(&folder) else { return };
+    assert!(is_mounted(folder.path()));
+    child.kill().unwrap();
+    child.wait().unwrap();
+    let gone = poll(PATIENCE, || (!is_mounted(folder.path())).then_some(()));
+    assert!(gone.is_some(), "the disk is still mounted");
 }

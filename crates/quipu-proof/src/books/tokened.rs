@@ -53,13 +53,14 @@ pub struct Keyed {
     books: Vec<i64>,
     unresolved: Vec<Operation>,
     answered: Vec<(Operation, Outcome)>,
+    repeats: u64,
 }
 
 impl Keyed {
     /// Returns a client with empty books; `id` tells its counters from those of others.
     pub fn new(id: usize) -> Self {
         let books = vec![0; COUNTERS];
-        Self { id, tokens: 0, books, unresolved: Vec::new(), answered: Vec::new() }
+        Self { id, tokens: 0, books, unresolved: Vec::new(), answered: Vec::new(), repeats: 0 }
     }
 
     fn name(&self, key: usize) -> String {
@@ -84,7 +85,7 @@ impl Keyed {
     }
 
     /// Sends all answered operations again: they must count nothing and answer the same.
-    fn replay(&self, node: &mut Resp) -> Result<(), Violation> {
+    fn replay(&mut self, node: &mut Resp) -> Result<(), Violation> {
         let commands: Vec<&str> =
             self.answered.iter().map(|(operation, _)| operation.command.as_str()).collect();
         let replies = ask(node, &commands)?;
@@ -93,6 +94,7 @@ impl Keyed {
             demand(again == *first && repeat == "token", "token repeat", || {
                 format!("{}: first {first:?}, then {again:?} repeat {repeat}", operation.command)
             })?;
+            self.repeats += 1;
         }
         Ok(())
     }
@@ -139,6 +141,10 @@ impl Client for Keyed {
         }
         Ok(())
     }
+
+    fn repeats(&self) -> u64 {
+        self.repeats
+    }
 }
 
 /// Sends a stream in order; after a restart it sends again from the first sequence without answer.
@@ -152,13 +158,14 @@ pub struct Streamed {
     unresolved: Vec<(u64, usize)>,
     /// The last answered one.
     answered: Option<(u64, usize)>,
+    repeats: u64,
 }
 
 impl Streamed {
     /// Returns a client with empty books.
     pub fn new(source: &'static str) -> Self {
         let books = vec![0; COUNTERS];
-        Self { source, books, sequence: 0, unresolved: Vec::new(), answered: None }
+        Self { source, books, sequence: 0, unresolved: Vec::new(), answered: None, repeats: 0 }
     }
 
     fn command(&self, sequence: u64, key: usize) -> String {
@@ -206,6 +213,7 @@ impl Client for Streamed {
             demand(repeat == "stream" && again.applied == 0, "stream repeat", || {
                 format!("{command} again: {again:?} repeat {repeat}")
             })?;
+            self.repeats += 1;
         }
         let values = values_of(node, "streamed", COUNTERS)?;
         for (key, (expected, value)) in self.books.iter().zip(values).enumerate() {
@@ -214,5 +222,9 @@ impl Client for Streamed {
             })?;
         }
         Ok(())
+    }
+
+    fn repeats(&self) -> u64 {
+        self.repeats
     }
 }

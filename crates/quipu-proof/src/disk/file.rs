@@ -123,27 +123,41 @@ impl File {
         match keep {
             Keep::Everything => self.sync(),
             Keep::Nothing => counts.pages_lost += self.dirty.len() as u64,
-            Keep::Some(seed) => self.cut_some(hash64(seed, &inode.to_le_bytes()), counts),
+            Keep::Some(seed) => self.cut_some(of_file(seed, inode), Self::tear, counts),
+            Keep::Garbled(seed) => self.cut_some(of_file(seed, inode), Self::garble, counts),
         }
         self.dirty.clear();
         self.seen = self.durable.clone();
     }
 
-    fn cut_some(&mut self, seed: u64, counts: &mut Counts) {
+    /// Keeps some pages, loses some, and lets `harm` do to others what a cut within a write does.
+    fn cut_some(&mut self, seed: u64, harm: fn(&mut Self, usize, u64), counts: &mut Counts) {
         let draw = |number: u64| hash64(seed, &number.to_le_bytes());
         if draw(u64::MAX).is_multiple_of(2) {
             self.durable.length = self.seen.length;
             self.durable.pages.resize(self.seen.pages.len(), None);
         }
-        for number in std::mem::take(&mut self.dirty) {
+        let mut dirty = std::mem::take(&mut self.dirty);
+        // What was cut off was not written: it is there, or gone with the length.
+        dirty.retain(|number| *number < self.seen.pages.len());
+        for number in dirty {
             match draw(number as u64) % 3 {
                 0 => counts.pages_lost += 1,
                 1 => self.keep(number),
                 _ => {
-                    self.tear(number, draw(number as u64) >> 32);
+                    harm(self, number, draw(number as u64) >> 32);
                     counts.pages_torn += 1;
                 }
             }
+        }
+    }
+
+    /// Leaves anything in a page.
+    fn garble(&mut self, number: usize, noise: u64) {
+        let Some(page) = self.durable.pages.get_mut(number) else { return };
+        let page = Arc::make_mut(page.get_or_insert_with(|| Arc::new([0; PAGE_BYTES])));
+        for (index, word) in page.chunks_mut(size_of::<u64>()).enumerate() {
+            word.copy_from_slice(&hash64(noise, &index.to_le_bytes()).to_le_bytes());
         }
     }
 
@@ -160,6 +174,11 @@ impl File {
             }
         }
     }
+}
+
+/// The seed of one file.
+fn of_file(seed: u64, inode: u64) -> u64 {
+    hash64(seed, &inode.to_le_bytes())
 }
 
 #[cfg(test)]
@@ -202,6 +221,35 @@ mod tests {
         let counts: Vec<usize> = (0..64).map(torn).collect();
         assert!(counts.iter().any(|count| (1..8).contains(count)), "{counts:?}");
         assert!(counts.contains(&0) && counts.contains(&8), "{counts:?}");
+    }
+
+    #[test]
+    fn a_garbled_page_was_being_written_and_others_are_whole() {
+        let garbled = |seed| {
+            let mut file = file();
+            file.write(2 * PAGE_BYTES as u64, &[8; PAGE_BYTES]);
+            file.sync();
+            file.write(PAGE_BYTES as u64, &[9; PAGE_BYTES]);
+            file.cut(Keep::Garbled(seed), 1, &mut Counts::default());
+            assert_eq!(file.read(0, 3), b"new");
+            assert_eq!(file.read(2 * PAGE_BYTES as u64, PAGE_BYTES), [8; PAGE_BYTES]);
+            let page = file.read(PAGE_BYTES as u64, PAGE_BYTES);
+            page != [7; PAGE_BYTES] && page != [9; PAGE_BYTES]
+        };
+        let times = (0..64).filter(|seed| garbled(*seed)).count();
+        assert!((1..64).contains(&times), "{times}");
+    }
+
+    #[test]
+    fn what_was_cut_off_is_there_or_gone_and_not_torn() {
+        for seed in 0..64 {
+            let mut file = file();
+            file.sync();
+            file.set_length(PAGE_BYTES as u64);
+            file.cut(Keep::Garbled(seed), 1, &mut Counts::default());
+            let rest = file.read(PAGE_BYTES as u64, PAGE_BYTES);
+            assert!(rest.is_empty() || rest == [7; PAGE_BYTES], "seed {seed}");
+        }
     }
 
     #[test]

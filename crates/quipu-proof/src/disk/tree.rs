@@ -294,7 +294,9 @@ impl Tree {
         let kept = match keep {
             Keep::Nothing => 0,
             Keep::Everything => self.changes.len(),
-            Keep::Some(seed) => (hash64(seed, b"names") % (self.changes.len() as u64 + 1)) as usize,
+            Keep::Some(seed) | Keep::Garbled(seed) => {
+                (hash64(seed, b"names") % (self.changes.len() as u64 + 1)) as usize
+            }
         };
         self.counts.names_lost += (self.changes.len() - kept) as u64;
         // A journal is written in order: what is kept is what came first.

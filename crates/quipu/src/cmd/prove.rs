@@ -2,14 +2,18 @@
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use anyhow::Context as _;
 use quipu_proof::probe::Probe;
 use quipu_proof::prove::{Ask, Proof};
+use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook::flag;
 use stdx::verdict::Verdict;
 
-use crate::output;
+use crate::output::{self, FAILURE, USAGE, fail};
 
 /// Prove the promises on this machine: how the disk syncs, kills, and power cuts
 ///
@@ -17,7 +21,7 @@ use crate::output;
 /// again and again: by SIGKILL on this disk, and, where FUSE is permitted, by a power cut on a disk in
 /// memory that forgets what was not synced. After each end all that was acknowledged must be there,
 /// and no token may count twice. The directory is removed at the end. Exits 0 where every promise
-/// held, 1 where one was broken.
+/// that could be tried held, 1 where one was broken, 2 where DIR cannot be used.
 #[derive(Debug, clap::Args)]
 pub(crate) struct ProveArgs {
     /// A directory on the disk in question
@@ -37,6 +41,9 @@ pub(crate) struct ProveArgs {
     json: bool,
 }
 
+/// The file that makes a directory a store.
+const STORE_FILE: &str = "STORE";
+
 /// A new directory, removed when it goes.
 struct Folder(PathBuf);
 
@@ -47,20 +54,38 @@ impl Drop for Folder {
     }
 }
 
+impl Folder {
+    /// Makes a directory of our own in `dir`.
+    ///
+    /// # Errors
+    /// It cannot be made there, or `dir` belongs to a node.
+    fn within(dir: &Path) -> Result<Self, String> {
+        if dir.join(STORE_FILE).exists() {
+            let path = dir.display();
+            return Err(format!("{path} is the data directory of a node; name one beside it"));
+        }
+        let folder = dir.join(format!("quipu-prove-{}", std::process::id()));
+        let failed = |error| format!("cannot make {}: {error}", folder.display());
+        std::fs::create_dir(&folder).map_err(failed)?;
+        Ok(Self(folder))
+    }
+}
+
 /// Proves, and prints what was found.
 ///
 /// # Errors
-/// The directory cannot be used.
+/// The directory cannot be written to.
 pub(crate) fn run(args: &ProveArgs) -> anyhow::Result<ExitCode> {
-    let folder = args.dir.join(format!("quipu-prove-{}", std::process::id()));
-    std::fs::create_dir(&folder)
-        .with_context(|| format!("cannot make {}; name a directory", folder.display()))?;
-    let folder = Folder(folder);
+    let folder = match Folder::within(&args.dir) {
+        Ok(folder) => folder,
+        Err(line) => return fail(USAGE, line),
+    };
     let ask = Ask {
         program: std::env::current_exe().context("cannot find this program")?,
         folder: folder.0.clone(),
         time: Duration::from_secs(args.seconds),
         seed: args.seed,
+        stop: stopped_by_signal()?,
     };
     let proof = Proof::of(&ask, &|_| {}).with_context(|| format!("in {}", folder.0.display()))?;
     drop(folder);
@@ -69,23 +94,49 @@ pub(crate) fn run(args: &ProveArgs) -> anyhow::Result<ExitCode> {
     } else {
         output::print(&report(&proof, &args.dir))?;
     }
-    Ok(if proof.holds() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    if ask.stop.load(Ordering::Relaxed) {
+        return fail(FAILURE, "ended early by a signal");
+    }
+    Ok(if proof.holds() { ExitCode::SUCCESS } else { ExitCode::from(FAILURE) })
 }
 
-/// All that was found, as one verdict.
+/// A switch that the first Ctrl-C or SIGTERM turns on; a second one ends the process.
+fn stopped_by_signal() -> anyhow::Result<Arc<AtomicBool>> {
+    let stop = Arc::new(AtomicBool::new(false));
+    for signal in [SIGINT, SIGTERM] {
+        flag::register_conditional_default(signal, Arc::clone(&stop))
+            .and_then(|_| flag::register(signal, Arc::clone(&stop)))
+            .context("cannot listen for signals")?;
+    }
+    Ok(stop)
+}
+
+/// All that was found, as one verdict; what both parts have is named after its part.
 fn all(proof: &Proof) -> Verdict {
     let mut all = Verdict::new("prove");
     for part in [&proof.kills, &proof.cuts] {
         for (name, count) in &part.figures {
-            all.add(name, *count);
+            all.add(of_part(part.runner, name), *count);
         }
         all.failures.extend(part.failures.clone());
         all.skipped.extend(part.skipped.clone());
     }
+    all.skipped.extend(proof.probe.doubt().map(|why| format!("trust in this disk: {why}")));
     all.add("syncs", proof.probe.samples as u64);
+    all.add("sync_us_min", proof.probe.least.as_micros() as u64);
     all.add("sync_us_p50", proof.probe.p50.as_micros() as u64);
     all.add("sync_us_p99", proof.probe.p99.as_micros() as u64);
     all
+}
+
+fn of_part(runner: &str, name: &'static str) -> &'static str {
+    match (runner, name) {
+        ("cuts", "acked") => "cuts_acked",
+        ("cuts", "repeats_checked") => "cuts_repeats_checked",
+        ("cuts", "restart_ms_median") => "cuts_restart_ms_median",
+        ("cuts", "seeds") => "cuts_seeds",
+        _ => name,
+    }
 }
 
 fn report(proof: &Proof, dir: &Path) -> String {
@@ -116,11 +167,13 @@ fn plausible(probe: &Probe) -> String {
 
 fn row(promise: &str, ends: &str, verdict: &Verdict) -> [String; 3] {
     let figure = |name: &str| verdict.figures.get(name).copied().unwrap_or(0);
-    let tried = format!("{} {ends}, {} acknowledged", figure(ends), figure("acked"));
-    let judged = match (verdict.is_clean(), verdict.skipped.first()) {
-        (false, _) => "BROKEN".to_owned(),
-        (true, Some(why)) => format!("skipped: {why}"),
-        (true, None) => "held".to_owned(),
+    let [acked, repeats] = [figure("acked"), figure("repeats_checked")];
+    let tried = format!("{} {ends}, {acked} acknowledged, {repeats} repeated", figure(ends));
+    let judged = match (verdict.is_clean(), verdict.skipped.first(), figure(ends)) {
+        (false, ..) => "BROKEN".to_owned(),
+        (true, Some(why), _) => format!("skipped: {why}"),
+        (true, None, 0) => "skipped: there was no time for one".to_owned(),
+        (true, None, _) => "held".to_owned(),
     };
     [promise.to_owned(), tried, judged]
 }
