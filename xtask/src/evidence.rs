@@ -29,7 +29,8 @@ pub(crate) const USAGE: &str = "usage: cargo xtask evidence [options] [RUNNER...
   --add FILE       the last line that a runner printed elsewhere, in place of running it; again for
                    more; with --record it is kept
   --list           the runners, and what each is for
-  RUNNER...        only these; `mutants` runs only when it is named or with --long";
+  RUNNER...        only these; `mutants`, and `faults`, which the tests run too, run only when they
+                   are named or with --long";
 
 /// Time of all runners together in continuous integration. Spec: about 8 minutes.
 const SECONDS: u64 = 480;

@@ -143,7 +143,7 @@ pub(crate) const RUNNERS: &[Runner] = &[
         weight: 60,
         is_endless: true,
         is_seeded: false,
-        is_on_demand: false,
+        is_on_demand: true,
         newest: &[],
     },
     Runner {
