@@ -84,6 +84,15 @@ fn three_segments() -> (Memory, u64) {
 }
 
 #[test]
+fn damage_is_told_where_it_is_also_where_later_segments_are_whole() {
+    let (memory, _) = three_segments();
+    damage(&memory, 2);
+    let error = open(&memory, 2).unwrap_err();
+    let RecoverError::Damaged { file, offset, position, .. } = error else { panic!("{error}") };
+    assert_eq!((file, offset, position), (segment::name(1), 2 * 512, 2));
+}
+
+#[test]
 fn a_missing_frame_is_told_at_the_first_segment_that_holds_anything() {
     let (memory, first) = three_segments();
     let name = segment::name(2);
