@@ -20,6 +20,7 @@ use crate::checks::Checked;
 use crate::clients::Clients;
 use crate::coverage::{Coverage, Met};
 use crate::event::{Event, NodeId};
+use crate::histories::{Figures, Histories};
 use crate::machine::Machine;
 use crate::options::Options;
 use crate::request::Names;
@@ -48,6 +49,7 @@ pub struct World {
     clients: Clients,
     senders: Vec<Sender>,
     tally: Tally,
+    histories: Histories,
     network: Prng,
     chaos: Prng,
     /// Operations sent for the first time.
@@ -105,6 +107,7 @@ impl World {
             in_flight: BTreeMap::new(),
             is_network_bad: false,
             is_healed: false,
+            histories: Histories::new(names.counters.len(), split()),
             names,
             options,
         }
@@ -131,6 +134,11 @@ impl World {
     /// What happened, by name.
     pub fn coverage(&self) -> &Coverage {
         &self.coverage
+    }
+
+    /// What was judged of histories.
+    pub fn histories(&self) -> Figures {
+        self.histories.figures()
     }
 
     /// Adds what happened on the disks.
@@ -168,11 +176,11 @@ impl World {
     fn step(&mut self) -> Checked<bool> {
         let Some(event) = self.schedule.pop() else { return Ok(false) };
         match event {
-            Event::Arrive => self.arrive(),
+            Event::Arrive => self.arrive()?,
             Event::Deliver(delivery) => self.deliver(&delivery)?,
             Event::Respond(route, response) => self.respond(route, &response)?,
-            Event::Timeout { request, attempt } => self.time_out(request, attempt),
-            Event::Look { stream } => self.look(stream),
+            Event::Timeout { request, attempt } => self.time_out(request, attempt)?,
+            Event::Look { stream } => self.look(stream)?,
             Event::Synced(node, life) => self.synced(node, life)?,
             Event::Prepared(node, life) => self.prepared(node, life)?,
             Event::Folded(node, life) => self.folded(node, life)?,

@@ -6,7 +6,7 @@ use quipu_core::outcome::{Dependency, Outcome, Position, Refusal, Repeat, Reply,
 
 use crate::checks::{Check, Checked, Violation, ensure};
 use crate::coverage::{Coverage, Met};
-use crate::event::{Delivery, Event, NodeId, Route};
+use crate::event::{Delivery, Event, NodeId, Route, Source};
 use crate::machine::Machine;
 use crate::process::{Held, Process};
 use crate::request::{Answer, Ask, Form, KeyText, Names, Request, Response};
@@ -33,6 +33,9 @@ impl World {
         let Delivery { route, request, life, upper } = delivery;
         let node = route.node;
         self.coverage.met(Met::Deliveries);
+        if route.source == Source::Client {
+            self.histories.arrive(request);
+        }
         let runs = self.machine(node).process.as_ref().map(|process| process.life);
         self.note("deliver", [request.id, runs.unwrap_or(0), request.asks.len() as u64]);
         if life.is_some() && runs != *life {
