@@ -131,6 +131,9 @@ fn all(proof: &Proof) -> Verdict {
 
 fn of_part(runner: &str, name: &'static str) -> &'static str {
     match (runner, name) {
+        ("cuts", "histories_checked") => "cuts_histories_checked",
+        ("cuts", "histories_undecided") => "cuts_histories_undecided",
+        ("cuts", "history_events") => "cuts_history_events",
         ("cuts", "acked") => "cuts_acked",
         ("cuts", "repeats_checked") => "cuts_repeats_checked",
         ("cuts", "restart_ms_median") => "cuts_restart_ms_median",
