@@ -5,6 +5,7 @@
 //! and no set of placed operations is tried twice with the same value. The general problem is
 //! NP-complete, so the work is bounded, and a history that needs more is undecided.
 
+use std::cmp::Reverse;
 use std::collections::BTreeSet;
 
 use crate::event::{Call, Event};
@@ -77,24 +78,28 @@ pub fn check(events: &[Event], value: i64, work: usize) -> Linearity {
     Linearity::Not
 }
 
-/// The operations that may come next: no other that is not placed had ended before they began.
-fn candidates<'a>(
-    events: &'a [Event],
-    placed: &Placed,
-) -> impl Iterator<Item = (usize, &'a Event)> {
-    let open = |placed: &Placed| {
-        let placed = placed.clone();
-        let rest = events.iter().enumerate().skip(placed.from);
-        rest.filter(move |(index, _)| !placed.has(*index))
-    };
-    let mut ends = u64::MAX;
-    for (_, event) in open(placed) {
+/// The operations that may come next: no other that is not placed had ended before they began. The
+/// one that ended first is the last, so that it is tried first. A read that fits the value changes
+/// nothing and holds up nobody, so that nothing else need be tried before it.
+fn candidates<'a>(events: &'a [Event], placed: &Placed) -> Vec<(usize, &'a Event)> {
+    let (mut found, mut ends) = (Vec::new(), u64::MAX);
+    let rest = events.iter().enumerate().skip(placed.from);
+    for (index, event) in rest.filter(|(index, _)| !placed.has(*index)) {
         if event.invoked > ends {
             break;
         }
         ends = ends.min(event.returned());
+        found.push((index, event));
     }
-    open(placed).take_while(move |(_, event)| event.invoked <= ends)
+    found.retain(|(_, event)| event.invoked <= ends);
+    let fits = |event: &Event| {
+        event.call == Call::Read && event.answered.is_some() && after(event, placed.value).is_some()
+    };
+    if let Some(read) = found.iter().find(|(_, event)| fits(event)) {
+        return vec![*read];
+    }
+    found.sort_by_key(|(_, event)| Reverse(event.returned()));
+    found
 }
 
 /// The value after an operation on `value`; none if its answer says something else.

@@ -18,20 +18,20 @@ use crate::request::{Answer, Ask, Request, Ticket};
 pub use self::window::{End, Figures, Name, Window};
 
 /// Most windows at a time. Guess: a few, so that looking for one costs nothing.
-const WINDOWS_MAX: usize = 3;
+const WINDOWS_MAX: usize = 6;
 
 /// Operations of a window, from so many to less than twice as many. Guess: several times what is
 /// on its way at once, and decided quickly.
 const OPS: u64 = 24;
 
 /// A window that is quiet again ends when it has so many operations. Guess.
-const OPS_MIN: usize = 8;
+const OPS_MIN: usize = 16;
 
 /// A window ends after so long: long enough for a crash, a restart and its retries. Guess.
 const AGE_US: u64 = 20_000_000;
 
 /// One in so many requests begins a window where it can. Guess: some percent of all operations.
-const REQUESTS_PER_WINDOW: u64 = 300;
+const REQUESTS_PER_WINDOW: u64 = 100;
 
 /// The recorder.
 #[derive(Debug)]
@@ -265,5 +265,140 @@ impl Histories {
             self.finish(0)?;
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use quipu_core::outcome::{Position, Verdict};
+
+    use super::*;
+    use crate::checks::Check;
+    use crate::request::{Form, Key};
+
+    /// The clients of counter 0, whose value was 10.
+    struct Clients {
+        histories: Histories,
+        requests: u64,
+        now_us: u64,
+    }
+
+    impl Clients {
+        fn new() -> Self {
+            let mut histories = Histories::new(1, 1);
+            assert!(histories.wants(0, true), "nothing is on its way");
+            histories.watch(0, 10, 0);
+            Self { histories, requests: 0, now_us: 0 }
+        }
+
+        /// Sends an operation in so many copies, all of which arrive.
+        fn send(&mut self, action: Action, copies: u32, has_key: bool) -> Request {
+            (self.requests, self.now_us) = (self.requests + 1, self.now_us + 1);
+            let key = Key { number: self.requests, uuid_ms: 0, item: 0 };
+            let ticket = if has_key { Ticket::Key(key) } else { Ticket::None };
+            let asks = vec![Ask { counter: 0, action, ticket }];
+            let (ack, read) = (Ack::Fsync, ReadLevel::Committed);
+            let request = Request { id: self.requests, asks, form: Form::Each, ack, read };
+            self.histories.begin(&request, (has_key, false), self.now_us).unwrap();
+            for _ in 0..copies {
+                self.histories.copy(&request);
+                self.histories.arrive(&request);
+            }
+            request
+        }
+
+        fn add(&mut self, copies: u32, has_key: bool) -> Request {
+            self.send(Action::Add(Add::plain(1)), copies, has_key)
+        }
+
+        fn read(&mut self) -> Request {
+            self.send(Action::Get, 1, false)
+        }
+
+        fn answer(&mut self, request: &Request, result: Result<i64, Refusal>) {
+            self.now_us += 1;
+            let result = result.map(|value| Outcome {
+                verdict: Verdict::Done,
+                value: Some(value),
+                previous: None,
+                applied: 0,
+                expires_at: None,
+                repeat: quipu_core::outcome::Repeat::None,
+            });
+            let answer = Answer { result, position: Position::default() };
+            self.histories.end(request, Some(&[answer]), self.now_us).unwrap();
+        }
+
+        fn judge(mut self, is_right: bool) {
+            let judged = self.histories.end_all().map_err(|violation| violation.check);
+            assert_eq!(judged, if is_right { Ok(()) } else { Err(Check::Linearizable) });
+        }
+    }
+
+    /// An add, and a read after its answer.
+    fn add_and_read(read: i64, is_right: bool) {
+        let mut clients = Clients::new();
+        let add = clients.add(1, false);
+        clients.answer(&add, Ok(11));
+        let get = clients.read();
+        clients.answer(&get, Ok(read));
+        clients.judge(is_right);
+    }
+
+    #[test]
+    fn a_doctored_answer_is_found() {
+        add_and_read(11, true);
+        add_and_read(10, false);
+        add_and_read(12, false);
+    }
+
+    /// Two copies of an add, one answer, and a read after it.
+    fn copies_and_read(has_key: bool, read: i64, is_right: bool) {
+        let mut clients = Clients::new();
+        let add = clients.add(2, has_key);
+        clients.answer(&add, Ok(11));
+        let get = clients.read();
+        clients.answer(&get, Ok(read));
+        clients.judge(is_right);
+    }
+
+    #[test]
+    fn copies_count_once_with_a_key_and_perhaps_each_without() {
+        copies_and_read(true, 11, true);
+        copies_and_read(true, 12, false);
+        copies_and_read(false, 12, true);
+        copies_and_read(false, 13, false);
+    }
+
+    #[test]
+    fn what_was_refused_changed_nothing_and_what_was_given_up_may_have() {
+        for (is_refused, read, is_right) in
+            [(true, 11, false), (true, 10, true), (false, 11, true), (false, 10, true)]
+        {
+            let mut clients = Clients::new();
+            let add = clients.add(1, false);
+            if is_refused {
+                clients.answer(&add, Err(Refusal::Busy));
+            } else {
+                clients.histories.end(&add, None, clients.now_us).unwrap();
+            }
+            let get = clients.read();
+            clients.answer(&get, Ok(read));
+            clients.judge(is_right);
+        }
+    }
+
+    #[test]
+    fn no_window_begins_while_something_is_on_its_way() {
+        let mut histories = Histories::new(1, 1);
+        let add = Ask { counter: 0, action: Action::Add(Add::plain(1)), ticket: Ticket::None };
+        let (ack, read) = (Ack::Fsync, ReadLevel::Committed);
+        let request = Request { id: 1, asks: vec![add], form: Form::Each, ack, read };
+        histories.begin(&request, (false, false), 0).unwrap();
+        histories.copy(&request);
+        histories.end(&request, None, 1).unwrap();
+        assert!(!histories.wants(0, true), "a copy is on the network");
+        histories.arrive(&request);
+        assert!(histories.wants(0, true));
     }
 }

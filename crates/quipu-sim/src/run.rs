@@ -3,7 +3,7 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use crate::checks::{Check, Violation};
-use crate::coverage::Coverage;
+use crate::coverage::{Coverage, Met};
 use crate::histories::Figures;
 use crate::options::Options;
 use crate::trace::Sink;
@@ -47,6 +47,7 @@ pub fn run_options(options: Options, sink: Option<Sink>) -> Ran {
     world.note_disk(&mut coverage);
     let (digest, events) = (world.trace().digest(), world.trace().events());
     let (sim_ms, histories) = (world.now_us() / 1000, world.histories());
+    coverage.add(Met::Histories, histories.checked);
     Ran { seed, sim_ms, digest, events, coverage, histories, violation }
 }
 

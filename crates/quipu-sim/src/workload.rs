@@ -12,7 +12,7 @@ const GROUP_MAX: u64 = 6;
 
 /// One in so many requests begins a race, and a race has from so many operations to less than twice
 /// as many. Guess: some percent of all operations.
-const REQUESTS_PER_RACE: u64 = 800;
+const REQUESTS_PER_RACE: u64 = 400;
 const RACE: u64 = 16;
 
 /// How far the time in a UUIDv7 is from the sender's present, in milliseconds.

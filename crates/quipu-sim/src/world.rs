@@ -91,13 +91,18 @@ impl World {
         let patience_us = options.node.window_ms * 1000 / 3;
         let machine = Machine::new(&options, &names, split());
         let senders = (0..options.workload.streams).map(Sender::new).collect();
+        let workload = Workload::new(options.workload.clone(), split());
+        let mut clients = Clients::new(split(), patience_us, is_exact);
+        if options.is_outside {
+            clients.leave_reads();
+        }
         Self {
             schedule: Schedule::default(),
             trace: Trace::new(sink),
             coverage: Coverage::default(),
             machines: vec![machine],
-            workload: Workload::new(options.workload.clone(), split()),
-            clients: Clients::new(split(), patience_us, is_exact),
+            workload,
+            clients,
             senders,
             tally: Tally::new(options.workload.sum_counters),
             network: Prng::new(split()),
