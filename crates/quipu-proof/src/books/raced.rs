@@ -134,7 +134,7 @@ impl Racer {
     fn race(&mut self, node: &mut Resp, wishes: Vec<Wish>) -> Result<usize, Stop> {
         self.unresolved = wishes.into_iter().filter_map(|wish| self.track.begin(wish)).collect();
         if self.unresolved.is_empty() {
-            return self.idle(node);
+            return idle(node);
         }
         let lines = self.unresolved.iter().map(|sent| encode_line(&sent.wish.command()));
         node.send(&lines.flatten().collect::<Vec<u8>>())?;
@@ -144,18 +144,9 @@ impl Racer {
             let sent = self.unresolved.first().map(|sent| sent.wish.command());
             let reply = accepted(reply, &sent.unwrap_or_default())?;
             let sent = self.unresolved.remove(0);
-            let value = sent.wish.value(&reply);
-            let garbled = || Violation::new("form", format!("{}: {reply:?}", sent.wish.command()));
-            self.track.end(&sent, value.ok_or_else(garbled)?);
+            self.track.end(&sent, sent.wish.value(&reply)?);
         }
         Ok(count)
-    }
-
-    /// The histories are full: what is asked now is in none.
-    fn idle(&self, node: &mut Resp) -> Result<usize, Stop> {
-        node.send(&encode_line("PING"))?;
-        accepted(node.receive()?, "PING")?;
-        Ok(1)
     }
 
     /// Sends again what has a token and no answer: it is the same operation.
@@ -165,12 +156,17 @@ impl Racer {
         let tokened: Vec<Sent> = tokened.collect();
         let commands: Vec<String> = tokened.iter().map(|sent| sent.wish.command()).collect();
         for (sent, reply) in tokened.iter().zip(ask(node, &commands)?) {
-            let value = sent.wish.value(&reply);
-            let garbled = || Violation::new("form", format!("{}: {reply:?}", sent.wish.command()));
-            self.track.end(sent, value.ok_or_else(garbled)?);
+            self.track.end(sent, sent.wish.value(&reply)?);
         }
         Ok(())
     }
+}
+
+/// The histories are full: what is asked now is in none.
+fn idle(node: &mut Resp) -> Result<usize, Stop> {
+    node.send(&encode_line("PING"))?;
+    accepted(node.receive()?, "PING")?;
+    Ok(1)
 }
 
 impl Client for Racer {
@@ -208,7 +204,7 @@ impl Client for HttpRacer {
     fn pipeline(&mut self, node: &mut Resp, chance: &mut Chance) -> Result<usize, Stop> {
         let wish = self.racer.wish(chance);
         let (Some(http), Some(sent)) = (&mut self.http, self.racer.track.begin(wish)) else {
-            return self.racer.idle(node);
+            return idle(node);
         };
         self.racer.unresolved = vec![sent];
         let Some(sent) = self.racer.unresolved.first() else { return Ok(0) };
@@ -217,8 +213,7 @@ impl Client for HttpRacer {
         if matches!(reply.status, 429 | 503) {
             return Err(Stop::Broken);
         }
-        let garbled = || Violation::new("form", format!("{:?}: {reply:?}", sent.wish));
-        self.racer.track.end(sent, sent.wish.value_of_http(&reply).ok_or_else(garbled)?);
+        self.racer.track.end(sent, Some(sent.wish.value_of_http(&reply)?));
         self.racer.unresolved.clear();
         Ok(1)
     }

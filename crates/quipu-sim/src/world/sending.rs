@@ -100,10 +100,11 @@ impl World {
         let Some(ask) = request.asks.first() else { return };
         let is_raced = self.workload.raced() == Some(ask.counter);
         let is_sum = ask.counter < self.tally.len();
-        if (is_sum || is_raced) && self.histories.wants(ask.counter, is_raced) {
-            if let Some(value) = self.durable_value(ask.counter) {
-                self.histories.watch(ask.counter, value, self.schedule.now_us());
-            }
+        if !(is_sum || is_raced) || !self.histories.wants(ask.counter, is_raced) {
+            return;
+        }
+        if let Some(value) = self.durable_value(ask.counter) {
+            self.histories.watch(ask.counter, value, self.schedule.now_us());
         }
     }
 
@@ -281,10 +282,9 @@ impl World {
                 if !is_fine {
                     sender.disconnect();
                 }
-                for (place, answer) in places.iter().zip(answers) {
-                    if fresh.contains(place) {
-                        self.book(stream, *place, Some(answer))?;
-                    }
+                let answered = places.iter().zip(answers);
+                for (place, answer) in answered.filter(|(place, _)| fresh.contains(place)) {
+                    self.book(stream, *place, Some(answer))?;
                 }
             }
             Response::Stream { checkpoint: Some(stored), newest: 0 } => {

@@ -1,11 +1,14 @@
 //! What a racer wants of a counter, in the words of both surfaces.
 
+use std::fmt;
+
 use quipu_history::event::Call;
 use serde_json::Value;
 
 use crate::chance::Chance;
 use crate::http::{HttpReply, Request};
 use crate::resp::Reply;
+use crate::{Violation, demand};
 
 /// One wish.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -57,14 +60,22 @@ impl Wish {
         }
     }
 
-    /// The value in the reply to the command, where it tells one; none where it is no such reply.
-    pub(super) fn value(&self, reply: &Reply) -> Option<Option<i64>> {
-        let number = |reply: &Reply| if reply.is_null() { Some(0) } else { reply.int() };
-        match (self.call, reply.items()) {
-            (Call::Set(_), _) => (reply.text() == Some("OK")).then_some(None),
-            (_, [value, ..]) => number(value).map(Some),
-            (_, []) => number(reply).map(Some),
+    /// The value in the reply to the command, where it tells one.
+    ///
+    /// # Errors
+    /// It is no reply to that.
+    pub(super) fn value(&self, reply: &Reply) -> Result<Option<i64>, Violation> {
+        if matches!(self.call, Call::Set(_)) {
+            demand(reply.text() == Some("OK"), "form", || self.garbled(reply))?;
+            return Ok(None);
         }
+        let reply = reply.items().first().unwrap_or(reply);
+        let value = if reply.is_null() { Some(0) } else { reply.int() };
+        value.map(Some).ok_or_else(|| Violation::new("form", self.garbled(reply)))
+    }
+
+    fn garbled(&self, reply: &impl fmt::Debug) -> String {
+        format!("{}: {reply:?}", self.command())
     }
 
     /// Hands the same as a request of HTTP to `call`.
@@ -83,15 +94,18 @@ impl Wish {
     }
 
     /// The value in the reply to the request.
-    pub(super) fn value_of_http(&self, reply: &HttpReply) -> Option<Option<i64>> {
+    ///
+    /// # Errors
+    /// It is no reply to that.
+    pub(super) fn value_of_http(&self, reply: &HttpReply) -> Result<i64, Violation> {
         let json = reply.json();
         let field = if self.call == Call::Take { "taken" } else { "value" };
-        match (reply.status, &json[field]) {
+        let value = match (reply.status, &json[field]) {
             // Nothing is there.
-            (404, _) => Some(Some(0)),
-            (200, Value::Null) => Some(Some(0)),
-            (200, value) => value.as_i64().map(Some),
+            (404, _) | (200, Value::Null) => Some(0),
+            (200, value) => value.as_i64(),
             _ => None,
-        }
+        };
+        value.ok_or_else(|| Violation::new("form", self.garbled(reply)))
     }
 }
