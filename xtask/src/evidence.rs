@@ -8,6 +8,7 @@ mod coverage;
 mod lanes;
 mod mutants;
 mod page;
+mod peers;
 mod record;
 pub(crate) mod report;
 mod runner;
@@ -29,8 +30,8 @@ pub(crate) const USAGE: &str = "usage: cargo xtask evidence [options] [RUNNER...
   --add FILE       the last line that a runner printed elsewhere, in place of running it; again for
                    more; with --record it is kept
   --list           the runners, and what each is for
-  RUNNER...        only these; `mutants`, and `faults`, which the tests run too, run only when they
-                   are named or with --long";
+  RUNNER...        only these; `mutants`, `peers`, and `faults`, which the tests run too, run only
+                   when they are named or with --long; `peers` takes half an hour, or longer if asked";
 
 /// Time of all runners together in continuous integration. Spec: about 8 minutes.
 const SECONDS: u64 = 480;
@@ -117,8 +118,10 @@ pub(crate) fn run(words: &[&str]) -> Result<()> {
     let path = if options.is_recorded { kept_path() } else { scratch_path() };
     (if options.is_recorded { &record } else { &fresh }).write(&path)?;
     println!("\n{}", page::table(&fresh));
+    peers::tables(&reports).into_iter().for_each(|tables| println!("{tables}"));
     if options.is_recorded {
         page::write(&record)?;
+        peers::write(&reports)?;
     }
     println!("wrote {}", path.display());
     verdict(&reports)

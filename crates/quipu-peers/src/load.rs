@@ -1,0 +1,128 @@
+//! Load until the end of a life: clients with one operation in flight each.
+
+use std::sync::{Condvar, Mutex, MutexGuard};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use quipu_proof::chance::Chance;
+
+use crate::books::Account;
+use crate::system::{Client, Life, NoAnswer};
+
+/// How much load a life gets; the same for every system.
+#[derive(Debug, Clone, Copy)]
+pub struct Load {
+    /// Clients, each with a connection of its own.
+    pub clients: usize,
+    /// Counters of each client.
+    pub counters: usize,
+    /// How long it lasts at least.
+    pub time: Duration,
+    /// After that, at most so many acknowledgements until the end: it comes in the midst of load.
+    pub further_max: usize,
+}
+
+impl Default for Load {
+    /// Eight clients, as many as two cores serve without waiting for each other alone (guess). Two
+    /// seconds: twice the second within which `everysec` and `flush.interval` sync, so that a life
+    /// ends at any place between two of their syncs.
+    fn default() -> Self {
+        Self { clients: 8, counters: 4, time: Duration::from_secs(2), further_max: 400 }
+    }
+}
+
+/// After its time, load waits so long for the last acknowledgements; a system that has stopped
+/// answering is ended all the same.
+const FURTHER: Duration = Duration::from_secs(2);
+
+/// What happened under load.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Driven {
+    /// Acknowledged operations.
+    pub acknowledged: u64,
+    /// How long the load lasted.
+    pub time: Duration,
+    /// Processor time of the system in it.
+    pub cpu: Duration,
+}
+
+#[derive(Debug, Default)]
+struct Count {
+    acknowledged: u64,
+    running: usize,
+}
+
+#[derive(Debug, Default)]
+struct Progress {
+    count: Mutex<Count>,
+    moved: Condvar,
+}
+
+impl Progress {
+    fn lock(&self) -> MutexGuard<'_, Count> {
+        self.count.lock().expect("no client panics while it counts")
+    }
+
+    fn acknowledge(&self) {
+        self.lock().acknowledged += 1;
+        self.moved.notify_one();
+    }
+
+    fn leave(&self) {
+        self.lock().running -= 1;
+        self.moved.notify_one();
+    }
+
+    /// Waits so long, or until so many were acknowledged, or until every client has stopped.
+    fn wait(&self, time: Duration, target: u64) -> u64 {
+        let goes_on = |count: &mut Count| count.acknowledged < target && count.running > 0;
+        let waited = self.moved.wait_timeout_while(self.lock(), time, goes_on);
+        waited.expect("no client panics while it counts").0.acknowledged
+    }
+}
+
+/// Drives all clients, ends the life under load, and leaves in the accounts what had no answer.
+///
+/// # Errors
+/// A client cannot connect.
+pub fn drive(
+    life: &mut dyn Life,
+    accounts: &mut [Account],
+    load: &Load,
+    chance: &mut Chance,
+) -> Result<Driven, NoAnswer> {
+    let clients = accounts.iter().map(|_| life.connect()).collect::<Result<Vec<_>, _>>()?;
+    let further = 1 + chance.below(load.further_max) as u64;
+    let count = Count { running: clients.len(), acknowledged: 0 };
+    let progress = Progress { count: Mutex::new(count), moved: Condvar::new() };
+    let (cpu, started) = (life.tree().cpu(), Instant::now());
+    Ok(thread::scope(|scope| {
+        for (client, account) in clients.into_iter().zip(accounts) {
+            let (seed, progress) = (chance.next(), &progress);
+            scope.spawn(move || work(client, account, seed, progress));
+        }
+        let so_far = progress.wait(load.time, u64::MAX);
+        let acknowledged = progress.wait(FURTHER, so_far + further);
+        let driven = Driven {
+            acknowledged,
+            time: started.elapsed(),
+            cpu: life.tree().cpu().saturating_sub(cpu),
+        };
+        life.kill();
+        driven
+    }))
+}
+
+/// One client, until it gets no answer.
+fn work(mut client: Box<dyn Client>, account: &mut Account, seed: u64, progress: &Progress) {
+    let mut chance = Chance::new(seed);
+    loop {
+        let (counter, token) = account.next(&mut chance);
+        if client.add(counter, &token).is_err() {
+            break;
+        }
+        account.acknowledge();
+        progress.acknowledge();
+    }
+    progress.leave();
+}
