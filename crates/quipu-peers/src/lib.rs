@@ -11,11 +11,16 @@
 pub mod books;
 pub mod campaign;
 pub mod cell;
+pub mod etcd;
 pub mod figures;
 pub mod load;
+pub mod nats;
+mod nats_wire;
 pub mod ours;
+pub mod postgres;
 pub mod program;
 pub mod redis;
 pub mod rows;
+pub mod sqlite;
 pub mod system;
 pub mod tree;
