@@ -93,10 +93,11 @@ impl Campaign {
 
     /// Notes what the figures depend on beside the systems.
     fn describe(&self, verdict: &mut Verdict) {
-        let Load { clients, counters, time, further_max } = self.load;
+        let Load { clients, counters, time, spread, further_max } = self.load;
         verdict.add("clients", clients as u64);
         verdict.add("counters_per_client", counters as u64);
         verdict.add("load_ms", time.as_millis() as u64);
+        verdict.add("load_spread_ms", spread.as_millis() as u64);
         verdict.add("further_acks_max", further_max as u64);
         let cores = std::thread::available_parallelism().map_or(0, usize::from);
         verdict.add("cores", cores as u64);

@@ -149,6 +149,7 @@ impl<'a> Cell<'a> {
             let found = client.read(counter)?;
             self.figures.losses += account.settle(found);
             self.figures.retries += 1;
+            self.figures.acknowledged += 1;
         }
         Ok(())
     }

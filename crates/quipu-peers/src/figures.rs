@@ -16,7 +16,7 @@ const REFUSALS_KEPT: usize = 3;
 pub struct Figures {
     /// Lives that were ended under load.
     pub ends: u64,
-    /// Acknowledged operations.
+    /// Acknowledged operations, those that were sent again among them.
     pub acknowledged: u64,
     /// What went wrong.
     pub losses: Losses,
@@ -61,7 +61,7 @@ impl Figures {
 
     /// Acknowledged operations per second of each life, sorted.
     fn rates(&self) -> Vec<u64> {
-        let rate = |load: &Driven| (load.acknowledged as f64 / load.time.as_secs_f64()) as u64;
+        let rate = |load: &Driven| (load.in_time as f64 / load.time.as_secs_f64()) as u64;
         let mut rates: Vec<u64> = self.loads.iter().map(rate).collect();
         rates.sort_unstable();
         rates
@@ -70,7 +70,8 @@ impl Figures {
     /// Processor time of the system per acknowledged operation, in microseconds.
     fn cpu_us_per_op(&self) -> Option<u64> {
         let cpu: Duration = self.loads.iter().map(|load| load.cpu).sum();
-        (cpu.as_micros() as u64).checked_div(self.acknowledged)
+        let in_time: u64 = self.loads.iter().map(|load| load.in_time).sum();
+        (cpu.as_micros() as u64).checked_div(in_time)
     }
 
     /// Writes all of it under `cell`, such as `redis_always.kill`.
@@ -148,8 +149,8 @@ mod tests {
     #[test]
     fn a_cell_is_told_in_flat_names_and_a_refusal_in_words() {
         let mut figures = Figures::default();
-        let load = Driven { acknowledged: 30, time: Duration::from_secs(2), cpu: Duration::ZERO };
-        figures.acknowledged = 30;
+        let (time, cpu) = (Duration::from_secs(2), Duration::ZERO);
+        let load = Driven { in_time: 30, acknowledged: 31, time, cpu };
         figures.loads.push(load);
         figures.note_recovery(Duration::from_millis(7));
         figures.note_refusal("bad file".to_owned());

@@ -18,16 +18,25 @@ pub struct Load {
     pub counters: usize,
     /// How long it lasts at least.
     pub time: Duration,
+    /// After that, so long at most, by chance: the end comes at any place between two syncs of a
+    /// system that syncs by time.
+    pub spread: Duration,
     /// After that, at most so many acknowledgements until the end: it comes in the midst of load.
     pub further_max: usize,
 }
 
 impl Default for Load {
-    /// Eight clients, as many as two cores serve without waiting for each other alone (guess). Two
-    /// seconds: twice the second within which `everysec` and `flush.interval` sync, so that a life
-    /// ends at any place between two of their syncs.
+    /// Eight clients, so that syncs are shared and two cores are busy (guess). A second and a half,
+    /// and up to a second more: `everysec` and `flush.interval` sync once a second, so every life
+    /// has at least one of their syncs, and ends anywhere after it.
     fn default() -> Self {
-        Self { clients: 8, counters: 4, time: Duration::from_secs(2), further_max: 400 }
+        Self {
+            clients: 8,
+            counters: 4,
+            time: Duration::from_millis(1500),
+            spread: Duration::from_secs(1),
+            further_max: 400,
+        }
     }
 }
 
@@ -38,7 +47,9 @@ const FURTHER: Duration = Duration::from_secs(2);
 /// What happened under load.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Driven {
-    /// Acknowledged operations.
+    /// Operations acknowledged in its time.
+    pub in_time: u64,
+    /// Those, and what was still read after the kill: it had been sent before.
     pub acknowledged: u64,
     /// How long the load lasted.
     pub time: Duration,
@@ -92,25 +103,30 @@ pub fn drive(
     chance: &mut Chance,
 ) -> Result<Driven, NoAnswer> {
     let clients = accounts.iter().map(|_| life.connect()).collect::<Result<Vec<_>, _>>()?;
+    let spread_us = load.spread.as_micros() as usize;
+    let time = load.time + Duration::from_micros(chance.below(spread_us + 1) as u64);
     let further = 1 + chance.below(load.further_max) as u64;
     let count = Count { running: clients.len(), acknowledged: 0 };
     let progress = Progress { count: Mutex::new(count), moved: Condvar::new() };
     let (cpu, started) = (life.tree().cpu(), Instant::now());
-    Ok(thread::scope(|scope| {
+    let mut driven = thread::scope(|scope| {
         for (client, account) in clients.into_iter().zip(accounts) {
             let (seed, progress) = (chance.next(), &progress);
             scope.spawn(move || work(client, account, seed, progress));
         }
-        let so_far = progress.wait(load.time, u64::MAX);
-        let acknowledged = progress.wait(FURTHER, so_far + further);
+        let so_far = progress.wait(time, u64::MAX);
+        let in_time = progress.wait(FURTHER, so_far + further);
         let driven = Driven {
-            acknowledged,
+            in_time,
+            acknowledged: in_time,
             time: started.elapsed(),
             cpu: life.tree().cpu().saturating_sub(cpu),
         };
         life.kill();
         driven
-    }))
+    });
+    driven.acknowledged = progress.lock().acknowledged;
+    Ok(driven)
 }
 
 /// One client, until it gets no answer.

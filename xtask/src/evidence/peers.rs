@@ -111,13 +111,14 @@ fn measured(report: &Report, machine: &str) -> String {
     let disk = report.notes.get("disk").map_or("unknown", String::as_str);
     let mut text = format!(
         "Measured {machine}, {} cores; a sync of 4 KiB on its disk ({disk}) took {} us (median).\n\
-         {} clients with {} counters each, one operation in flight each; every life had {} ms of \
-         load and then up to {} acknowledgements more.\n\n",
+         {} clients with {} counters each, one operation in flight each; every life had {} to {} ms \
+         of load and then up to {} acknowledgements more.\n\n",
         figure("cores"),
         figure("disk_sync_us_p50"),
         figure("clients"),
         figure("counters_per_client"),
         figure("load_ms"),
+        figure("load_ms") + figure("load_spread_ms"),
         figure("further_acks_max"),
     );
     text += &tables(std::slice::from_ref(report)).unwrap_or_default();

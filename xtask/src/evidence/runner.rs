@@ -200,6 +200,7 @@ const PEERS_NEWEST: &[&str] = &[
     "clients",
     "counters_per_client",
     "load_ms",
+    "load_spread_ms",
     "cores",
 ];
 
