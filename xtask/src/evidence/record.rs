@@ -41,7 +41,7 @@ impl Run {
         Ok(Self {
             ended: timestamp(),
             commit: commit.trim().to_owned(),
-            figures: reports.iter().map(|r| (r.runner.clone(), r.figures.clone())).collect(),
+            figures: sum(reports.iter().map(|report| (&report.runner, &report.figures))),
             failures: all(|report| &report.failures),
             skipped: all(|report| &report.skipped),
         })
@@ -79,6 +79,21 @@ fn figures(object: &Map<String, Value>) -> Figures {
         pairs.filter_map(|(name, figure)| Some((name.clone(), figure.as_u64()?))).collect()
     };
     object.iter().map(|(runner, value)| (runner.clone(), of_runner(value))).collect()
+}
+
+/// Adds up figures by runner, in the order of time; of those that describe one run the last stays.
+fn sum<'a>(reports: impl Iterator<Item = (&'a String, &'a BTreeMap<String, u64>)>) -> Figures {
+    let mut totals = Figures::new();
+    for (name, figures) in reports {
+        let runner = runner::find(name).ok();
+        let total = totals.entry(name.clone()).or_default();
+        for (figure, value) in figures {
+            let sum = total.entry(figure.clone()).or_insert(0);
+            let is_newest = runner.is_some_and(|runner| runner.is_newest(figure));
+            *sum = *value + u64::from(!is_newest) * *sum;
+        }
+    }
+    totals
 }
 
 /// All runs that are kept.
@@ -128,17 +143,7 @@ impl Record {
 
     /// The figures over all runs: sums, and the newest of those that describe one run.
     pub(crate) fn totals(&self) -> Figures {
-        let mut totals = Figures::new();
-        for (name, figures) in self.runs.iter().flat_map(|run| &run.figures) {
-            let runner = runner::find(name).ok();
-            let total = totals.entry(name.clone()).or_default();
-            for (figure, value) in figures {
-                let sum = total.entry(figure.clone()).or_insert(0);
-                let is_newest = runner.is_some_and(|runner| runner.is_newest(figure));
-                *sum = *value + u64::from(!is_newest) * *sum;
-            }
-        }
-        totals
+        sum(self.runs.iter().flat_map(|run| &run.figures))
     }
 
     /// One figure over all runs.
@@ -185,6 +190,17 @@ mod tests {
         record.add(run("kills", &[("kills", 4), ("restart_ms_median", 30)], &[]));
         assert_eq!(record.total("kills", "kills"), Some(7));
         assert_eq!(record.total("kills", "restart_ms_median"), Some(30));
+    }
+
+    #[test]
+    fn reports_of_one_runner_add_up_within_a_run() {
+        let report = |count| Report {
+            runner: "fuzz".to_owned(),
+            figures: BTreeMap::from([("fold.executions".to_owned(), count)]),
+            ..Report::default()
+        };
+        let run = Run::of(&[report(3), report(4)]).unwrap();
+        assert_eq!(run.figures["fuzz"]["fold.executions"], 7);
     }
 
     #[test]

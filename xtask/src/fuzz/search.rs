@@ -19,6 +19,11 @@ const EXECUTION_SECONDS_MAX: u64 = 10;
 /// Most memory of a program in MiB. Guess: ten times what it takes.
 const MEMORY_MIB_MAX: u64 = 1024;
 
+/// Every input of the corpus is chosen alike. Measured: weighing them by how rare their features are
+/// takes a third of the time of `fold` and half of that of `snapshot`, and reaches no more edges in as
+/// many executions.
+const SCHEDULE: &str = "-entropic=0";
+
 /// Longest input in bytes that a failure's line shows whole.
 const SHOWN_BYTES_MAX: usize = 400;
 
@@ -80,7 +85,7 @@ impl Search<'_> {
     fn command(&self, broken: &Path, grown: &Path) -> Command {
         let mut command = Command::new(self.places.programs.join(self.target));
         command.arg(format!("-seed={}", self.seed)).arg("-print_final_stats=1");
-        command.arg(format!("-max_len={INPUT_BYTES_MAX}"));
+        command.arg(SCHEDULE).arg(format!("-max_len={INPUT_BYTES_MAX}"));
         command.arg(format!("-timeout={EXECUTION_SECONDS_MAX}"));
         command.arg(format!("-rss_limit_mb={MEMORY_MIB_MAX}"));
         command.arg(format!("-artifact_prefix={}/", broken.display()));
