@@ -118,7 +118,9 @@ pub(crate) fn run(words: &[&str]) -> Result<()> {
     let path = if options.is_recorded { kept_path() } else { scratch_path() };
     (if options.is_recorded { &record } else { &fresh }).write(&path)?;
     println!("\n{}", page::table(&fresh));
-    peers::tables(&reports).into_iter().for_each(|tables| println!("{tables}"));
+    if let Some(tables) = peers::tables(&reports) {
+        println!("{tables}");
+    }
     if options.is_recorded {
         page::write(&record)?;
         peers::write(&reports)?;

@@ -58,7 +58,7 @@ impl Campaign {
             }
             found.verdict.add("seeds", 1);
         }
-        self.conclude(&here, found)
+        conclude(&here, found)
     }
 
     fn is_stopped(&self) -> bool {
@@ -140,21 +140,18 @@ impl Campaign {
         drop(std::fs::remove_dir_all(&folder));
         ran.map(|()| figures)
     }
+}
 
-    fn conclude(&self, systems: &[&dyn System], found: Found) -> Verdict {
-        let Found { mut verdict, cells } = found;
-        for ((key, end), figures) in &cells {
-            figures.tell(&format!("{key}.{end}"), &mut verdict);
-            let is_ours = systems.iter().any(|s| s.key() == *key && s.promise().always_starts);
-            match (is_ours, *end) {
-                (true, "kill") => verdict.add("own_kills", figures.ends),
-                (true, _) => verdict.add("own_cuts", figures.ends),
-                (false, "kill") => verdict.add("peer_kills", figures.ends),
-                (false, _) => verdict.add("peer_cuts", figures.ends),
-            }
-        }
-        verdict
+/// Tells all cells, and how many ends there were in all.
+fn conclude(systems: &[&dyn System], found: Found) -> Verdict {
+    let Found { mut verdict, cells } = found;
+    for ((key, end), figures) in &cells {
+        figures.tell(&format!("{key}.{end}"), &mut verdict);
+        let is_ours = systems.iter().any(|s| s.key() == *key && s.promise().always_starts);
+        let whose = if is_ours { "own" } else { "peer" };
+        verdict.add(format!("{whose}_{end}s"), figures.ends);
     }
+    verdict
 }
 
 /// A cell that the machine does not permit is skipped; that Quipu does not run on a new directory is

@@ -87,15 +87,17 @@ impl Figures {
         let mut recoveries: Vec<u64> =
             self.recoveries.iter().map(|took| took.as_millis() as u64).collect();
         recoveries.sort_unstable();
-        middle(&recoveries).into_iter().for_each(|ms| put("recovery_ms_median", ms));
         let rates = self.rates();
-        for (name, rate) in [
+        for (name, value) in [
+            ("recovery_ms_median", middle(&recoveries)),
             ("ops_per_s_median", middle(&rates)),
             ("ops_per_s_min", rates.first().copied()),
             ("ops_per_s_max", rates.last().copied()),
             ("cpu_us_per_op", self.cpu_us_per_op()),
         ] {
-            rate.into_iter().for_each(|rate| put(name, rate));
+            if let Some(value) = value {
+                put(name, value);
+            }
         }
         if !self.refusals.is_empty() {
             verdict.note(format!("{cell}.refusals"), self.refusals.join(" | "));

@@ -77,9 +77,8 @@ impl System for Postgres {
         init(&data)?.run(place, Stdio::null())?;
         let mut script =
             "CREATE TABLE counters (name text PRIMARY KEY, value bigint NOT NULL)\n".to_owned();
-        for counter in counters {
-            script += &format!("INSERT INTO counters VALUES ('{counter}', 0)\n");
-        }
+        let row = |counter: &&str| format!("INSERT INTO counters VALUES ('{counter}', 0)\n");
+        script.extend(counters.iter().map(row));
         let path = place.log.with_extension("sql");
         let written = std::fs::write(&path, script).and_then(|()| File::open(&path));
         let input = written.map_err(SystemError::machine("write a script"))?;

@@ -66,9 +66,8 @@ impl System for Sqlite {
     fn make(&self, place: &Place, counters: &[&str]) -> Result<(), SystemError> {
         let mut script = self.greeting();
         script += "CREATE TABLE counters (name TEXT PRIMARY KEY, value INTEGER NOT NULL);\n";
-        for counter in counters {
-            script += &format!("INSERT INTO counters VALUES ('{counter}', 0);\n");
-        }
+        let row = |counter: &&str| format!("INSERT INTO counters VALUES ('{counter}', 0);\n");
+        script.extend(counters.iter().map(row));
         // Closing a database alone moves its log into it, synced.
         let path = place.log.with_extension("sql");
         let written = std::fs::write(&path, script).and_then(|()| File::open(&path));
