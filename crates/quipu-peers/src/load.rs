@@ -5,6 +5,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use quipu_proof::chance::Chance;
+use quipu_proof::node::PATIENCE;
 
 use crate::books::Account;
 use crate::system::{Client, Life, NoAnswer};
@@ -39,10 +40,6 @@ impl Default for Load {
         }
     }
 }
-
-/// After its time, load waits so long for the last acknowledgements; a system that has stopped
-/// answering is ended all the same.
-const FURTHER: Duration = Duration::from_secs(2);
 
 /// What happened under load.
 #[derive(Debug, Clone, Copy, Default)]
@@ -115,7 +112,8 @@ pub fn drive(
             scope.spawn(move || work(client, account, seed, progress));
         }
         let so_far = progress.wait(time, u64::MAX);
-        let in_time = progress.wait(FURTHER, so_far + further);
+        // A system that has stopped answering is ended all the same.
+        let in_time = progress.wait(PATIENCE, so_far + further);
         let driven = Driven {
             in_time,
             acknowledged: in_time,

@@ -114,10 +114,11 @@ mod tests {
     #[test]
     fn a_process_that_left_its_group_is_killed_with_its_parent() {
         let mut shell = Command::new("sh");
-        shell.args(["-c", "setsid cat & echo; wait"]);
-        let mut shell = shell.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+        shell.args(["-c", "setsid sleep 60 & wait"]);
+        let mut shell = shell.stdin(Stdio::null()).spawn().unwrap();
         let two = || Some(Tree::of(&[shell.id()])).filter(|tree| tree.processes.len() == 2);
         let tree = poll(PATIENCE, two).expect("the shell has a child");
+        assert!(tree.processes.iter().all(Process::runs));
         tree.kill();
         shell.wait().unwrap();
         assert!(tree.wait());

@@ -19,6 +19,7 @@ use quipu_peers::load::Load;
 use quipu_peers::ours::{Ours, Surface};
 use quipu_peers::redis::Redis;
 use quipu_peers::system::System;
+use quipu_proof::node::PATIENCE;
 use quipu_proof::trial::End;
 
 use crate::deaf::Deaf;
@@ -42,7 +43,7 @@ fn note_skipped(what: &str, why: &str) {
 }
 
 /// One life and its end; nothing where the machine has not what it takes.
-fn one_end(system: &dyn System, end: End) -> Option<Figures> {
+fn one_end(system: &dyn System, end: End, load: Load) -> Option<Figures> {
     let what = format!("{} {end:?}", system.key());
     if let Err(error) = system.version() {
         let is_required = env::var_os("QUIPU_REQUIRE_TOOLS").is_some();
@@ -51,7 +52,7 @@ fn one_end(system: &dyn System, end: End) -> Option<Figures> {
         return None;
     }
     let folder = tempfile::TempDir::new().expect("a folder for temporary files");
-    let mut cell = match Cell::new(system, LOAD, end, folder.path(), 1) {
+    let mut cell = match Cell::new(system, load, end, folder.path(), 1) {
         Err(CellError::Disk(error)) => {
             note_skipped(&what, &error.to_string());
             return None;
@@ -69,7 +70,7 @@ fn ours(has_tokens: bool) -> Ours {
 }
 
 fn check_keeps(system: &dyn System) {
-    for figures in [End::Kill, End::Cut].into_iter().filter_map(|end| one_end(system, end)) {
+    for figures in [End::Kill, End::Cut].into_iter().filter_map(|end| one_end(system, end, LOAD)) {
         assert_eq!((figures.losses.lost, figures.refused), (0, 0), "{figures:?}");
         assert_eq!(figures.losses.doubled_by_system, 0, "{figures:?}");
         assert_eq!(figures.broken(system.promise()), [""; 0]);
@@ -85,7 +86,7 @@ fn what_was_synced_before_its_answer_survives_a_kill_and_a_cut() {
 #[test]
 fn what_nobody_synced_is_seen_to_be_lost_by_a_cut() {
     let redis = Redis { appendfsync: "no" };
-    if let Some(figures) = one_end(&redis, End::Cut) {
+    if let Some(figures) = one_end(&redis, End::Cut, LOAD) {
         assert!(figures.losses.lost > 0, "{figures:?}");
     }
 }
@@ -93,7 +94,9 @@ fn what_nobody_synced_is_seen_to_be_lost_by_a_cut() {
 /// Every client loses the answer to an operation that has counted.
 fn check_doubled(system: &dyn System, expected: u64) {
     let deaf = Deaf { system, heard: 20 };
-    if let Some(figures) = one_end(&deaf, End::Kill) {
+    // It ends as soon as no client hears any more.
+    let load = Load { time: PATIENCE, ..LOAD };
+    if let Some(figures) = one_end(&deaf, End::Kill, load) {
         assert_eq!(figures.losses.doubled_by_retry, expected, "{figures:?}");
         assert_eq!(figures.retries, LOAD.clients as u64, "{figures:?}");
     }
