@@ -158,7 +158,7 @@ impl<'a> Cell<'a> {
         }
         for account in &mut self.accounts {
             let Some((counter, token)) = account.unanswered() else { continue };
-            client.add(counter, &token)?;
+            add_until_acknowledged(client, counter, &token)?;
             let found = client.read(counter)?;
             self.figures.losses += account.settle(found);
             self.figures.retries += 1;
@@ -239,6 +239,18 @@ fn first_read(life: &dyn Life) -> Result<Box<dyn Client>, NoAnswer> {
     let mut client = life.connect()?;
     client.read("c0-0")?;
     Ok(client)
+}
+
+/// Sends an operation again and again; a system that has taken none when patience is over does not
+/// serve.
+fn add_until_acknowledged(
+    client: &mut dyn Client,
+    counter: &str,
+    token: &str,
+) -> Result<(), NoAnswer> {
+    let mut error = NoAnswer(String::new());
+    let mut add = || client.add(counter, token).map_err(|why| error = why).ok();
+    poll(PATIENCE, &mut add).ok_or_else(|| NoAnswer(format!("reads, and no writes: {error}")))
 }
 
 /// The folder of a cell.

@@ -158,8 +158,14 @@ pub fn last_words(place: &Place) -> String {
     let printed = fs::read(&place.log).unwrap_or_default();
     let text = String::from_utf8_lossy(&printed);
     let words: Vec<&str> = text.split_whitespace().collect();
-    let joined: Vec<char> = words.join(" ").chars().collect();
-    joined.iter().skip(joined.len().saturating_sub(WORDS_MAX)).collect()
+    let mut kept = 0;
+    let fits = |word: &&&str| {
+        kept += word.chars().count() + 1;
+        kept <= WORDS_MAX
+    };
+    let mut last: Vec<&str> = words.iter().rev().take_while(fits).copied().collect();
+    last.reverse();
+    last.join(" ")
 }
 
 /// A port that was free a moment ago.

@@ -25,7 +25,7 @@ type Column = (&'static str, fn(&Cell<'_>) -> Option<String>);
 const FOUND: [Column; 7] = [
     ("ended", |cell| cell.number("ends")),
     ("acknowledged", |cell| cell.number("acked")),
-    ("**lost**", |cell| cell.number("lost")),
+    ("**lost** (part)", Cell::lost),
     ("**doubled by a retry**", |cell| cell.number("doubled_by_retry")),
     ("doubled by itself", |cell| cell.number("doubled_by_system")),
     ("refused starts", |cell| cell.number("refused_starts")),
@@ -49,7 +49,19 @@ struct Cell<'a> {
 
 impl Cell<'_> {
     fn number(&self, figure: &str) -> Option<String> {
-        self.figures.get(&format!("{}.{figure}", self.name)).map(|number| grouped(*number))
+        self.figure(figure).map(grouped)
+    }
+
+    fn figure(&self, figure: &str) -> Option<u64> {
+        self.figures.get(&format!("{}.{figure}", self.name)).copied()
+    }
+
+    /// What is lost, and which part of what was acknowledged that is.
+    fn lost(&self) -> Option<String> {
+        let (lost, acked) = (self.figure("lost")?, self.figure("acked")?.max(1));
+        let part =
+            || format!("{} ({}.{} %)", grouped(lost), lost * 100 / acked, lost * 1000 / acked % 10);
+        Some(if lost == 0 { "0".to_owned() } else { part() })
     }
 }
 
@@ -103,7 +115,7 @@ pub(crate) fn write(reports: &[Report]) -> Result<()> {
 fn machine() -> Result<String> {
     let kernel = checkout::output("uname", &["-sr"])?;
     let commit = checkout::output("git", &["describe", "--always", "--dirty", "--abbrev=12"])?;
-    Ok(format!("{} UTC, commit {}, {}", crate::bench::timestamp(), commit.trim(), kernel.trim()))
+    Ok(format!("{}, commit {}, {}", crate::bench::timestamp(), commit.trim(), kernel.trim()))
 }
 
 fn measured(report: &Report, machine: &str) -> String {
@@ -165,7 +177,12 @@ mod tests {
     use super::*;
 
     fn report() -> Report {
-        let figures = [("b.kill.lost", 1200), ("b.kill.ops_per_s_median", 5), ("a.cut.lost", 0)];
+        let figures = [
+            ("b.kill.lost", 1200),
+            ("b.kill.acked", 9600),
+            ("b.kill.ops_per_s_median", 5),
+            ("a.cut.lost", 0),
+        ];
         let notes = [("rows", "b a"), ("b.title", "Bee"), ("b.kill.refusals", "bad file")];
         let owned = |(name, text): (&str, &str)| (name.to_owned(), text.to_owned());
         Report {
@@ -180,7 +197,10 @@ mod tests {
     fn rows_stand_in_their_order_and_a_hole_is_said() {
         let text = tables(&[report()]).unwrap();
         let (bee, a) = (text.find("| Bee |").unwrap(), text.find("| a |").unwrap());
-        assert!(bee < a && text.contains("1,200") && text.contains("not measured"), "{text}");
+        assert!(
+            bee < a && text.contains("1,200 (12.5 %)") && text.contains("not measured"),
+            "{text}"
+        );
     }
 
     #[test]
