@@ -31,7 +31,7 @@ pub(crate) const USAGE: &str = "usage: cargo xtask evidence [options] [RUNNER...
                    more; with --record it is kept
   --list           the runners, and what each is for
   RUNNER...        only these; `mutants`, `peers`, and `faults`, which the tests run too, run only
-                   when they are named or with --long; `peers` takes half an hour, or longer if asked";
+                   when they are named or with --long; `peers` takes 15 minutes or, if asked, longer";
 
 /// Time of all runners together in continuous integration. Spec: about 8 minutes.
 const SECONDS: u64 = 480;

@@ -25,7 +25,7 @@ type Column = (&'static str, fn(&Cell<'_>) -> Option<String>);
 const FOUND: [Column; 7] = [
     ("ended", |cell| cell.number("ends")),
     ("acknowledged", |cell| cell.number("acked")),
-    ("**lost** (part)", Cell::lost),
+    ("**lost** (part)", |cell| cell.lost()),
     ("**doubled by a retry**", |cell| cell.number("doubled_by_retry")),
     ("doubled by itself", |cell| cell.number("doubled_by_system")),
     ("refused starts", |cell| cell.number("refused_starts")),
