@@ -113,6 +113,10 @@ pub(crate) fn run(words: &[&str]) -> Result<()> {
         options.added.iter().map(|path| report::Report::read(path)).collect::<Result<_>>()?
     };
     let run = record::Run::of(&reports)?;
+    if options.is_recorded {
+        // Before the others, which make the checkout another than the one that was measured.
+        peers::write(&reports)?;
+    }
     let fresh = Record::of(&run);
     record.add(run);
     let path = if options.is_recorded { kept_path() } else { scratch_path() };
@@ -123,7 +127,6 @@ pub(crate) fn run(words: &[&str]) -> Result<()> {
     }
     if options.is_recorded {
         page::write(&record)?;
-        peers::write(&reports)?;
     }
     println!("wrote {}", path.display());
     verdict(&reports)
