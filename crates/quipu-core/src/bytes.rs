@@ -74,6 +74,15 @@ impl<'a> Reader<'a> {
         Ok(self.array::<1>(what)?[0])
     }
 
+    /// One byte of which only the bits in `known` may be set.
+    ///
+    /// # Errors
+    /// There is none, or another bit is set: a later version means something by it.
+    pub fn flags(&mut self, known: u8, what: &'static str) -> Result<u8, RecordError> {
+        let found = self.u8(what)?;
+        if found & !known == 0 { Ok(found) } else { Err(self.error(what)) }
+    }
+
     /// Two bytes.
     ///
     /// # Errors

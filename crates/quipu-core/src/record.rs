@@ -111,11 +111,15 @@ const ADD: u8 = 1;
 const BEFORE: u8 = 1 << 1;
 const AFTER: u8 = 1 << 2;
 const EXPIRY_SHIFT: u8 = 3;
+const EXPIRY: u8 = 3 << EXPIRY_SHIFT;
 const ONE_OP: u8 = 1 << 5;
+const SLOT_FLAGS: u8 = ADD | BEFORE | AFTER | EXPIRY | ONE_OP;
 
+const TOKEN_VERDICT: u8 = 3;
 const TOKEN_VALUE: u8 = 1 << 2;
 const TOKEN_PREVIOUS: u8 = 1 << 3;
 const TOKEN_EXPIRES: u8 = 1 << 4;
+const TOKEN_FLAGS: u8 = TOKEN_VERDICT | TOKEN_VALUE | TOKEN_PREVIOUS | TOKEN_EXPIRES;
 
 /// Appends a record head.
 pub fn put_header(out: &mut Vec<u8>, header: &Header) {
@@ -269,7 +273,7 @@ fn read_name<'a>(r: &mut Reader<'a>) -> Result<&'a str, RecordError> {
 }
 
 pub(crate) fn read_slot<'a>(r: &mut Reader<'a>) -> Result<Item<'a>, RecordError> {
-    let flags = r.u8("slot flags")?;
+    let flags = r.flags(SLOT_FLAGS, "slot flags")?;
     let name = read_name(r)?;
     let ops = if flags & ONE_OP != 0 { 1 } else { r.varint("operations")? };
     let (before, after) = match (flags & ADD != 0, flags & AFTER != 0) {
@@ -284,7 +288,7 @@ pub(crate) fn read_slot<'a>(r: &mut Reader<'a>) -> Result<Item<'a>, RecordError>
             (Before::Exact(before), has_after.then(|| r.zigzag("after")).transpose()?)
         }
     };
-    let expiry = match flags >> EXPIRY_SHIFT & 3 {
+    let expiry = match (flags & EXPIRY) >> EXPIRY_SHIFT {
         0 => ExpiryEffect::Keep,
         1 => ExpiryEffect::Clear,
         2 => ExpiryEffect::Set(r.varint("expiry")?),
@@ -309,8 +313,8 @@ pub(crate) fn read_token_record(
 ) -> Result<TokenRecord, RecordError> {
     let key = r.u128("token key")?;
     let fingerprint = r.u128("fingerprint")?;
-    let flags = r.u8("token flags")?;
-    let verdict = Verdict::from_byte(flags & 3).ok_or_else(|| r.error("verdict"))?;
+    let flags = r.flags(TOKEN_FLAGS, "token flags")?;
+    let verdict = Verdict::from_byte(flags & TOKEN_VERDICT).ok_or_else(|| r.error("verdict"))?;
     Ok(TokenRecord {
         key,
         fingerprint,

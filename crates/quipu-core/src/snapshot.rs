@@ -358,7 +358,7 @@ pub fn read_item(body: &[u8]) -> Result<(Place, ItemValue), RecordError> {
     let value = match &place.1 {
         ItemKey::Shard => ItemValue::Shard(read_meta(&mut r)?),
         ItemKey::Counter(_) => {
-            let expires = r.u8("counter flags")? & 1 != 0;
+            let expires = r.flags(1, "counter flags")? != 0;
             let value = Some(r.zigzag("value")?);
             let expires_at = expires.then(|| r.varint("expiry")).transpose()?;
             ItemValue::Counter(Counter { value, expires_at })
@@ -366,7 +366,7 @@ pub fn read_item(body: &[u8]) -> Result<(Place, ItemValue), RecordError> {
         ItemKey::Token(_) => ItemValue::Token(read_token_item(&mut r)?),
         ItemKey::Stream(_) => {
             let mark = r.varint("mark")?;
-            let has_checkpoint = r.u8("stream flags")? & 1 != 0;
+            let has_checkpoint = r.flags(1, "stream flags")? != 0;
             let checkpoint = has_checkpoint.then(|| r.varint("checkpoint")).transpose()?;
             ItemValue::Stream { mark, checkpoint }
         }
@@ -389,7 +389,7 @@ pub fn read_change(body: &[u8]) -> Result<(Place, Change), RecordError> {
         },
         ItemKey::Token(_) => Change::Token(read_token_item(&mut r)?),
         ItemKey::Stream(_) => {
-            let flags = r.u8("stream flags")?;
+            let flags = r.flags(3, "stream flags")?;
             let mark = (flags & 1 != 0).then(|| r.varint("mark")).transpose()?;
             let checkpoint = (flags & 2 != 0).then(|| r.varint("checkpoint")).transpose()?;
             Change::Stream { mark, checkpoint }

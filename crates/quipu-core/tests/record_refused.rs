@@ -1,7 +1,11 @@
-//! Records that no shard can have written are refused, before they could stop the next one.
+//! Records and items that no shard can have written are refused: before they could stop the next one,
+//! or be taken for something else than a later version means by them.
 
+use quipu_core::effect::{Before, Counter, Effect, ExpiryEffect};
 use quipu_core::outcome::Verdict;
 use quipu_core::record::{self, Header, Item, Kind, RecordError};
+use quipu_core::snapshot::{self, Change, ItemKey, ItemValue};
+
 use quipu_core::token::TokenRecord;
 
 const HEADER: Header = Header { kind: Kind::Epoch, shard: 3, epoch: 1, batch: 2, time_ms: 5 };
@@ -27,27 +31,82 @@ fn counts_that_leave_no_room_for_the_next_are_refused() {
     check_header(&Header { time_ms: 1 << 63, ..HEADER }, Some("time"));
 }
 
-#[test]
-fn the_item_of_a_token_is_read_whole_or_not_at_all() {
-    let token = TokenRecord {
-        key: 1,
-        fingerprint: 2,
-        verdict: Verdict::Done,
-        value: None,
-        previous: None,
-        applied: 1,
-        expires_at: None,
-        epoch: 1,
-        batch: 3,
-        deadline_ms: 9,
-    };
+const TOKEN: TokenRecord = TokenRecord {
+    key: 1,
+    fingerprint: 2,
+    verdict: Verdict::Done,
+    value: None,
+    previous: None,
+    applied: 1,
+    expires_at: None,
+    epoch: 1,
+    batch: 3,
+    deadline_ms: 9,
+};
+
+/// The head of a batch of so many slots and tokens, and its length.
+fn batch(slots: u8, tokens: u8) -> (Vec<u8>, usize) {
     let mut bytes = Vec::new();
     record::put_header(&mut bytes, &Header { kind: Kind::Batch, ..HEADER });
-    bytes.extend_from_slice(&[0, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0]);
-    let at = bytes.len();
-    record::put_token(&mut bytes, (b"a", b"k", u32::MAX), &token);
+    bytes.extend_from_slice(&[slots, 0, 0, 0, tokens, 0, 0, 0, 0, 0, 0, 0]);
+    let length = bytes.len();
+    (bytes, length)
+}
+
+#[test]
+fn the_item_of_a_token_is_read_whole_or_not_at_all() {
+    let (mut bytes, at) = batch(0, 1);
+    record::put_token(&mut bytes, (b"a", b"k", u32::MAX), &TOKEN);
     check(&bytes, None);
     // Name and token take four bytes; the fifth byte of the number holds its highest bits.
     bytes[at + 8] |= 0x10;
     check(&bytes, Some("item"));
+}
+
+/// Sets every bit of the flags at `at` that has no meaning, one at a time.
+fn check_flags(
+    bytes: &mut [u8],
+    at: usize,
+    known: u8,
+    read: impl Fn(&[u8]) -> Option<&'static str>,
+) {
+    assert_eq!(read(bytes), None, "{}", bytes.escape_ascii());
+    for bit in (0..8).map(|shift| 1 << shift).filter(|bit| bit & known == 0) {
+        bytes[at] ^= bit;
+        let what = read(bytes).unwrap_or_default();
+        assert!(what.ends_with("flags"), "bit {bit:#x}: {what:?}");
+        bytes[at] ^= bit;
+    }
+}
+
+#[test]
+fn flags_without_a_meaning_are_refused() {
+    let of_record = |bytes: &[u8]| {
+        record::read(bytes, |_, _| Ok::<_, RecordError>(())).err().map(|error| error.what)
+    };
+    let effect = Effect { before: Before::Sum(1), after: Some(2), expiry: ExpiryEffect::Keep };
+    let (mut bytes, at) = batch(1, 0);
+    record::put_slot(&mut bytes, b"a", 1, &effect);
+    check_flags(&mut bytes, at, 0b11_1111, of_record);
+    let (mut bytes, at) = batch(0, 1);
+    record::put_token(&mut bytes, (b"a", b"k", 0), &TOKEN);
+    // Two names of one byte, the number, and two words of 16 bytes come before.
+    check_flags(&mut bytes, at + 5 + 32, 0b1_1111, of_record);
+
+    let of_item = |body: &[u8]| snapshot::read_item(&body[1..]).err().map(|error| error.what);
+    let of_change = |body: &[u8]| snapshot::read_change(&body[1..]).err().map(|error| error.what);
+    let counter = (3, ItemKey::Counter("a".into()));
+    let stream = (3, ItemKey::Stream((*b"s").into()));
+    let mut bytes = Vec::new();
+    let value = Counter { value: Some(7), expires_at: None };
+    snapshot::put_item(&mut bytes, &counter, &ItemValue::Counter(value));
+    // Length, shard, kind and a name of one byte come before.
+    check_flags(&mut bytes, 6, 1, of_item);
+    let mut bytes = Vec::new();
+    snapshot::put_item(&mut bytes, &stream, &ItemValue::Stream { mark: 1, checkpoint: None });
+    check_flags(&mut bytes, 7, 1, of_item);
+    let mut bytes = Vec::new();
+    let change = Change::Stream { mark: Some(1), checkpoint: Some(2) };
+    snapshot::put_change(&mut bytes, &stream, &change);
+    check_flags(&mut bytes, 6, 3, of_change);
 }
