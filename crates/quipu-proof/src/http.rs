@@ -57,7 +57,7 @@ impl Http {
     /// # Panics
     /// If nobody listens.
     pub fn connect(address: SocketAddr) -> Self {
-        Self::try_connect(address).expect("the HTTP listener accepts")
+        Self::try_connect(address).unwrap_or_else(|error| panic!("{address}: {error}"))
     }
 
     /// Connects.

@@ -100,6 +100,8 @@ pub(crate) const RULES: &[Rule] = &[
         ours: &["stdx", "quipu-core", "quipu-history", "quipu-model", "quipu-log"],
         forbidden: NETWORK,
     },
+    // Clients of other systems: nothing that users get may depend on it.
+    Rule { name: "quipu-peers", is_pure: false, ours: &["stdx", "quipu-proof"], forbidden: ANYHOW },
     Rule { name: "xtask", is_pure: false, ours: &[], forbidden: &[] },
 ];
 
