@@ -42,6 +42,11 @@ const ROWS: &[Row] = &[
         let hours = r.total("seeds", "sim_ms")? / HOUR_MS;
         Some(format!("{hours} h, {}", grouped(r.total("seeds", "ops")?)))
     }),
+    ("histories judged linearizable: simulated, of a real node", |r| {
+        let simulated = sum(r, &[("seeds", "histories_checked")])?;
+        let real = sum(r, &[("kills", "histories_checked"), ("cuts", "histories_checked")])?;
+        Some(format!("{simulated}, {real}"))
+    }),
     ("single-bit flips refused or harmless", |r| sum(r, &[("flips", "flips")])),
     ("fuzz executions, all targets", |r| fuzz(r, |all| all.sum())),
     ("fuzz executions, the least of any target", |r| fuzz(r, |all| all.min().unwrap_or(0))),

@@ -130,7 +130,15 @@ fn all(proof: &Proof) -> Verdict {
 }
 
 /// Figures that both parts have.
-const OF_BOTH: [&str; 4] = ["acked", "repeats_checked", "restart_ms_median", "seeds"];
+const OF_BOTH: [&str; 7] = [
+    "acked",
+    "histories_checked",
+    "histories_undecided",
+    "history_events",
+    "repeats_checked",
+    "restart_ms_median",
+    "seeds",
+];
 
 fn of_part(runner: &str, name: &str) -> String {
     if runner == "cuts" && OF_BOTH.contains(&name) {
