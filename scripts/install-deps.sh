@@ -2,6 +2,7 @@
 # Brings what the tests and the bench drive: the real redis-server, redis-cli, redis-benchmark,
 # curl, promtool, strace, redis-py, and a C linker. Installs where it may (root and apt), says
 # plainly what is missing where it may not. Never fails: a test that lacks its tool says so.
+# With `--peers` it brings the systems of `cargo xtask evidence peers` too.
 #
 # Sourced by other scripts, it leaves `missing`, words for what could not be had, and
 # `missing_optional`, words for what only makes some tests skip, which they say and count.
@@ -77,6 +78,27 @@ install_redis_py() {
     echo "redis-py could not be installed"
 }
 
+# The systems of `cargo xtask evidence peers`: no test needs them, and a row without its program is
+# skipped. One by one, so that a package that cannot be had takes no other with it.
+peers="redis-server:redis-server etcd:etcd-server nats-server:nats-server sqlite3:sqlite3
+/usr/lib/postgresql/15/bin/postgres:postgresql-15"
+
+install_peers() {
+  local pair package
+  for pair in $peers; do
+    package="${pair##*:}"
+    has "${pair%%:*}" && continue
+    if [ "$(id -u)" -ne 0 ] || ! has apt-get; then
+      echo "may not install packages here (needs root and apt-get): $package"
+    else
+      echo "installing: $package"
+      (without_daemons && apt_install "$package") ||
+        (without_daemons && apt-get -qq update && apt_install "$package") ||
+        echo "apt-get could not install: $package"
+    fi
+  done
+}
+
 name_what_is_missing() {
   local pair
   for pair in $wanted; do
@@ -100,4 +122,5 @@ name_what_is_missing() {
 
 install_packages
 install_redis_py
+if [ "${1:-}" = --peers ]; then install_peers; fi
 name_what_is_missing

@@ -8,6 +8,7 @@ mod coverage;
 mod lanes;
 mod mutants;
 mod page;
+mod peers;
 mod record;
 pub(crate) mod report;
 mod runner;
@@ -29,8 +30,9 @@ pub(crate) const USAGE: &str = "usage: cargo xtask evidence [options] [RUNNER...
   --add FILE       the last line that a runner printed elsewhere, in place of running it; again for
                    more; with --record it is kept
   --list           the runners, and what each is for
-  RUNNER...        only these; `mutants`, `mutants_rest`, and `faults`, which the tests run too, run
-                   only when they are named or with --long";
+  RUNNER...        only these; `mutants`, `mutants_rest`, `peers`, and `faults`, which the tests run
+                   too, run only when they are named or with --long; `peers` takes 15 minutes or, if
+                   asked, longer";
 
 /// Time of all runners together in continuous integration. Spec: about 8 minutes.
 const SECONDS: u64 = 480;
@@ -112,11 +114,18 @@ pub(crate) fn run(words: &[&str]) -> Result<()> {
         options.added.iter().map(|path| report::Report::read(path)).collect::<Result<_>>()?
     };
     let run = record::Run::of(&reports)?;
+    if options.is_recorded {
+        // Before the others, which make the checkout another than the one that was measured.
+        peers::write(&reports)?;
+    }
     let fresh = Record::of(&run);
     record.add(run);
     let path = if options.is_recorded { kept_path() } else { scratch_path() };
     (if options.is_recorded { &record } else { &fresh }).write(&path)?;
     println!("\n{}", page::table(&fresh));
+    if let Some(tables) = peers::tables(&reports) {
+        println!("{tables}");
+    }
     if options.is_recorded {
         page::write(&record)?;
     }

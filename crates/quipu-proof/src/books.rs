@@ -1,13 +1,15 @@
 //! What every client of the kill loop can do, and what ends its work.
 
+pub mod raced;
 pub mod tokened;
 pub mod untokened;
 
 use std::io;
 
 use crate::Violation;
+use crate::books::raced::Judged;
 use crate::chance::Chance;
-use crate::node::{PATIENCE, poll};
+use crate::node::{Node, PATIENCE, poll};
 use crate::resp::{Reply, Resp, encode_line};
 
 /// Why a client stopped.
@@ -33,6 +35,15 @@ impl From<Violation> for Stop {
 
 /// A client that keeps books on what it sent and what was acknowledged.
 pub trait Client: Send {
+    /// A life begins: connects wherever it needs more than the connection that it is handed.
+    ///
+    /// # Errors
+    /// Nobody listens.
+    fn meet(&mut self, node: &Node) -> io::Result<()> {
+        let _: &Node = node;
+        Ok(())
+    }
+
     /// Sends one pipeline, notes it before, and notes each reply. Returns how many replies came.
     ///
     /// # Errors
@@ -48,6 +59,11 @@ pub trait Client: Send {
     /// How many answered operations were sent again and answered as they must be.
     fn repeats(&self) -> u64 {
         0
+    }
+
+    /// How many histories were judged.
+    fn judged(&self) -> Judged {
+        Judged::default()
     }
 }
 

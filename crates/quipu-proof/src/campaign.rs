@@ -155,6 +155,9 @@ impl Shared<'_> {
         verdict.add("seeds", 1);
         verdict.add("acked", figures.acknowledged);
         verdict.add("repeats_checked", figures.repeats_checked);
+        verdict.add("histories_checked", figures.histories.checked);
+        verdict.add("history_events", figures.histories.events);
+        verdict.add("histories_undecided", figures.histories.undecided);
         match self.campaign.setup.end {
             End::Kill => verdict.add("kills", figures.ends),
             End::Cut => {

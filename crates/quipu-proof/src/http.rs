@@ -57,9 +57,17 @@ impl Http {
     /// # Panics
     /// If nobody listens.
     pub fn connect(address: SocketAddr) -> Self {
-        let socket = TcpStream::connect(address).expect("the HTTP listener accepts");
-        socket.set_nodelay(true).expect("a TCP socket takes the option");
-        Self { socket, pending: Vec::new() }
+        Self::try_connect(address).unwrap_or_else(|error| panic!("{address}: {error}"))
+    }
+
+    /// Connects.
+    ///
+    /// # Errors
+    /// Nobody listens.
+    pub fn try_connect(address: SocketAddr) -> io::Result<Self> {
+        let socket = TcpStream::connect(address)?;
+        socket.set_nodelay(true)?;
+        Ok(Self { socket, pending: Vec::new() })
     }
 
     /// Sends bytes as they are.

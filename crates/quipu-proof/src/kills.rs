@@ -6,10 +6,11 @@
 //! random number of acknowledgements, and lets the clients note what stayed without an answer.
 
 use std::process::Command;
-use std::sync::{Condvar, Mutex};
+use std::sync::{Arc, Condvar, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use crate::books::raced::{self, Judged};
 use crate::books::{Client, Stop, tokened, untokened};
 use crate::chance::Chance;
 use crate::node::{Node, PATIENCE, Start};
@@ -62,6 +63,8 @@ pub struct Figures {
     /// Acknowledged operations with a token that were sent again in a later life, and answered the
     /// same.
     pub repeats_checked: u64,
+    /// Histories that were judged.
+    pub histories: Judged,
     /// How long each start took until the node served.
     pub starts: Vec<Duration>,
 }
@@ -73,10 +76,13 @@ impl std::fmt::Debug for Crew {
 }
 
 impl Crew {
-    /// Two clients on shared counters, two with tokens, one stream, one write-behind. A node ends
-    /// after at most `acknowledged_max` replies.
+    /// Two clients on shared counters, two with tokens, one stream, one write-behind, and four that
+    /// race, with their umpire. A node ends after at most `acknowledged_max` replies.
     pub fn new(seed: u64, acknowledged_max: usize) -> Self {
         let shared = untokened::shared_counters();
+        let track = Arc::new(raced::Track::default());
+        let racer = |id| Box::new(raced::Racer::new(Arc::clone(&track), id));
+        let over_http = |id| Box::new(raced::HttpRacer::new(Arc::clone(&track), id));
         let clients: Vec<Box<dyn Client>> = vec![
             Box::new(untokened::Plain::new(shared.clone())),
             Box::new(untokened::Plain::new(shared)),
@@ -84,6 +90,12 @@ impl Crew {
             Box::new(tokened::Keyed::new(1)),
             Box::new(tokened::Streamed::new("source-0")),
             Box::new(untokened::WriteBehind::new()),
+            racer(0),
+            racer(1),
+            over_http(2),
+            over_http(3),
+            // The last: it judges when the others have settled.
+            Box::new(raced::Umpire::new(Arc::clone(&track))),
         ];
         let chance = Chance::new(seed);
         Self { clients, chance, acknowledged_max, figures: Figures::default() }
@@ -140,8 +152,10 @@ impl Crew {
         self.figures.starts.push(started.elapsed());
         let broken = |error| Violation::new("liveness", format!("connect: {error}"));
         let mut connection = Resp::try_tcp(node.address("resp")).map_err(broken)?;
+        self.clients.iter_mut().try_for_each(|client| client.meet(&node)).map_err(broken)?;
         self.clients.iter_mut().try_for_each(|client| client.settle(&mut connection))?;
         self.figures.repeats_checked = self.clients.iter().map(|client| client.repeats()).sum();
+        self.figures.histories = self.clients.last().map(|last| last.judged()).unwrap_or_default();
         // The first start follows no end.
         self.figures.ends += u64::from(self.figures.starts.len() > 1);
         Ok(node)

@@ -106,6 +106,9 @@ fn add(verdict: &mut Verdict, ran: &Ran) {
         ("folds", of(Met::Folds)),
         ("reads_checked", of(Met::ReadsChecked)),
         ("totals_exact", of(Met::TotalsExact)),
+        ("histories_checked", ran.histories.checked),
+        ("history_events", ran.histories.events),
+        ("histories_undecided", ran.histories.undecided),
     ];
     for (name, count) in figures {
         verdict.add(name, count);

@@ -9,7 +9,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind, set_hook, take_hook};
 
 use quipu_core::canary;
 
-use crate::canaries::promises::{accepted, elsewhere};
+use crate::canaries::promises::{accepted, elsewhere, shows_in_histories};
 use crate::checks::{Check, Violation};
 use crate::crash::Trace;
 use crate::flip::Subject;
@@ -54,6 +54,13 @@ fn dense_seed(seed: u64) -> Option<Violation> {
     run_options(Options::dense(seed), None).violation
 }
 
+/// Only what clients see is judged, and only by what they saw of one counter.
+fn seen_by_clients(seed: u64) -> Option<Violation> {
+    let options = Options { is_outside: true, ..Options::dense(seed) };
+    let violation = run_options(options, None).violation;
+    violation.filter(|violation| violation.check == Check::Linearizable)
+}
+
 fn damaged_store(seed: u64) -> Option<Violation> {
     let subjects = [Subject::closed(seed), Subject::crashed(seed)];
     subjects.into_iter().find_map(|subject| match subject {
@@ -74,6 +81,9 @@ fn crashed_trace(seed: u64) -> Option<Violation> {
     ended.find_map(|done| done.err().map(|(_, violation)| violation))
 }
 
+/// How histories alone look for a bug.
+const BY_HISTORIES: Hunt = Hunt { runner: "outside", tries: SEEDS_MAX, attempt: seen_by_clients };
+
 /// How a bug was caught.
 struct Catch {
     runner: &'static str,
@@ -88,7 +98,7 @@ pub fn run(first: u64, is_late: &dyn Fn() -> bool, note: impl Fn(&str)) -> Verdi
     // A bug that breaks an assertion says so by a panic, which is not for the terminal.
     let hook = take_hook();
     set_hook(Box::new(|_| {}));
-    if let Some(caught) = hunt(first) {
+    if let Some(caught) = hunt(&HUNTS, first) {
         let Catch { runner, seeds, violation } = caught;
         verdict.fail(format!("without any bug, after {seeds} {runner}: {violation}"));
     }
@@ -100,17 +110,22 @@ pub fn run(first: u64, is_late: &dyn Fn() -> bool, note: impl Fn(&str)) -> Verdi
         } else {
             verdict.add("canaries_total", 1);
             assert!(canary::choose(name), "every listed bug can be chosen");
-            let caught = hunt(first);
+            let caught = hunt(&HUNTS, first);
+            let by_histories = shows_in_histories(name).then(|| hunt(&[BY_HISTORIES], first));
             canary::unchoose();
             judge(&mut verdict, name, caught, &note);
+            if let Some(caught) = by_histories {
+                verdict.add("canaries_in_histories", 1);
+                judge_history(&mut verdict, name, caught, &note);
+            }
         }
     }
     set_hook(hook);
     verdict
 }
 
-fn hunt(first: u64) -> Option<Catch> {
-    HUNTS.iter().find_map(|hunt| {
+fn hunt(hunts: &[Hunt], first: u64) -> Option<Catch> {
+    hunts.iter().find_map(|hunt| {
         (0..hunt.tries).find_map(|tried| {
             let attempt = catch_unwind(AssertUnwindSafe(|| (hunt.attempt)(first + tried)));
             let violation = attempt.unwrap_or_else(|panic| {
@@ -121,6 +136,27 @@ fn hunt(first: u64) -> Option<Catch> {
     })
 }
 
+/// The bug must be caught by histories alone.
+fn judge_history(
+    verdict: &mut Verdict,
+    name: &'static str,
+    caught: Option<Catch>,
+    note: impl Fn(&str),
+) {
+    let Some(Catch { runner, seeds, violation }) = caught else {
+        verdict.fail(format!("canary {name} was not caught by the histories of its clients"));
+        return;
+    };
+    note(&line(name, &violation, (runner, seeds)));
+}
+
+/// What is told of a catch.
+fn line(name: &str, violation: &Violation, (runner, seeds): (&str, u64)) -> String {
+    let short: String = violation.what.chars().take(150).collect();
+    let check = violation.check.name();
+    format!("{name:>24} {check:<18} after {seeds:>3} {runner}: {short}")
+}
+
 fn judge(verdict: &mut Verdict, name: &'static str, caught: Option<Catch>, note: impl Fn(&str)) {
     let Some(caught) = caught else {
         note(&format!("{name:>24} lives"));
@@ -128,9 +164,8 @@ fn judge(verdict: &mut Verdict, name: &'static str, caught: Option<Catch>, note:
         return;
     };
     let Catch { runner, seeds, violation } = caught;
-    let short: String = violation.what.chars().take(150).collect();
+    note(&line(name, &violation, (runner, seeds)));
     let check = violation.check.name();
-    note(&format!("{name:>24} {check:<18} after {seeds:>3} {runner}: {short}"));
     if accepted(name).contains(&violation.check) {
         verdict.add("canaries_caught", 1);
     } else {

@@ -57,6 +57,8 @@ pub struct Clients {
     patience_us: u64,
     /// Whether a token is sure to be remembered for that long.
     is_exact: bool,
+    /// Whether each read is judged by its bounds.
+    bounds_reads: bool,
     is_healed: bool,
 }
 
@@ -68,7 +70,7 @@ pub enum Patience {
     /// Sends it again, as the attempt with this number.
     Again(Rc<Request>, u32),
     /// Gives it up.
-    GivenUp,
+    GivenUp(Rc<Request>),
 }
 
 /// Whether a repeat of the request is recognised.
@@ -96,8 +98,14 @@ impl Clients {
             prng: Prng::new(seed),
             patience_us,
             is_exact,
+            bounds_reads: true,
             is_healed: false,
         }
+    }
+
+    /// Leaves reads to those who look at histories.
+    pub fn leave_reads(&mut self) {
+        self.bounds_reads = false;
     }
 
     /// All is well from now on: what is still refused stays refused.
@@ -123,10 +131,11 @@ impl Clients {
     /// A request is sent for the first time.
     pub fn begin(&mut self, request: Request, now_us: u64, tally: &mut Tally) -> Rc<Request> {
         let request = Rc::new(request);
-        if is_safe(&request) && self.is_exact {
+        if self.counts_once(&request) {
             attempt(&request, tally);
         }
         let read = request.asks.first().filter(|ask| ask.action == Action::Get);
+        let read = read.filter(|_| self.bounds_reads);
         let sums = read.and_then(|ask| tally.sums(ask.counter));
         self.insert(&request, now_us, sums, None);
         request
@@ -147,7 +156,7 @@ impl Clients {
 
     /// A copy of a request leaves: one that has no token may count each time.
     pub fn note_copy(&self, request: &Request, tally: &mut Tally) {
-        if !(is_safe(request) && self.is_exact) {
+        if !self.counts_once(request) {
             attempt(request, tally);
         }
     }
@@ -182,14 +191,20 @@ impl Clients {
         let is_hasty = !is_safe(&pending.request) && self.prng.chance(1, 20);
         let is_patient = is_safe(&pending.request) && now_us - pending.sent_us < self.patience_us;
         if !is_hasty && !is_patient {
+            let request = Rc::clone(&pending.request);
             self.pending.remove(&id);
-            return Patience::GivenUp;
+            return Patience::GivenUp(request);
         }
         pending.attempts += 1;
         Patience::Again(Rc::clone(&pending.request), pending.attempts)
     }
 
-    /// An answer arrives.
+    /// Whether the request counts once, however often it is sent.
+    pub fn counts_once(&self, request: &Request) -> bool {
+        is_safe(request) && self.is_exact
+    }
+
+    /// An answer arrives; says which request waits no more because of it.
     ///
     /// # Errors
     /// It breaks a promise.
@@ -198,9 +213,9 @@ impl Clients {
         (id, response): (u64, &Response),
         tally: &mut Tally,
         coverage: &mut Coverage,
-    ) -> Checked {
-        let Response::Answers(answers) = response else { return Ok(()) };
-        let Some(mut pending) = self.pending.remove(&id) else { return Ok(()) };
+    ) -> Checked<Option<Rc<Request>>> {
+        let Response::Answers(answers) = response else { return Ok(None) };
+        let Some(mut pending) = self.pending.remove(&id) else { return Ok(None) };
         coverage.met(Met::Answered);
         check_read(&pending, answers, tally, coverage)?;
         pending.settle(answers, self.is_exact, tally);
@@ -214,11 +229,12 @@ impl Clients {
         if is_safe(&pending.request) && answers.iter().any(refused) {
             // The timer of this attempt sends it again.
             self.pending.insert(id, pending);
-            return Ok(());
+            return Ok(None);
         }
         pending.check_repeat(answers, coverage)?;
+        let request = Rc::clone(&pending.request);
         self.remember(pending, answers);
-        Ok(())
+        Ok(Some(request))
     }
 
     /// Remembers what was answered, where a repeat must be answered the same.

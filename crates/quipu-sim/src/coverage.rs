@@ -160,10 +160,12 @@ pub enum Met {
     FoldsCompared,
     /// Audits of the log at the end.
     Audits,
+    /// Histories that were judged.
+    Histories,
 }
 
 /// All that can happen, by name.
-pub const ALL: [(Met, &str); 78] = [
+pub const ALL: [(Met, &str); 79] = [
     (Met::Ops, "ops"),
     (Met::Deliveries, "deliveries"),
     (Met::Answered, "answered"),
@@ -242,6 +244,7 @@ pub const ALL: [(Met, &str); 78] = [
     (Met::StatesCompared, "states_compared"),
     (Met::FoldsCompared, "folds_compared"),
     (Met::Audits, "audits"),
+    (Met::Histories, "histories"),
 ];
 
 /// How often each of it did.

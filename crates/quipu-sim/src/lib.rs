@@ -8,7 +8,8 @@
 //! [`event`]s, [`trace`] all that happened as one number, [`coverage`] how often. [`workload`] is
 //! what clients want; [`clients`] and [`senders`] how they go about it; [`machine`] a [`disk`],
 //! a [`clock`] and the [`process`] of a node over a [`store`]. [`shadow`] is what must be answered,
-//! [`witness`] what must be recovered, [`tally`] what clients can foretell, and [`checks`] the
+//! [`witness`] what must be recovered, [`tally`] what clients can foretell, [`histories`] what they saw of one
+//! counter, and [`checks`] the
 //! promises by name, each of which must catch the deliberate bugs of `canaries`. [`crash`] is every
 //! crash of short traces, [`flip`] every flipped bit of small stores. [`run`] goes through one seed.
 //!
@@ -26,6 +27,7 @@ pub mod disk;
 pub mod driver;
 pub mod event;
 pub mod flip;
+pub mod histories;
 pub mod machine;
 pub mod options;
 pub mod process;

@@ -33,6 +33,9 @@ pub struct Options {
     pub disk: DiskOptions,
     /// What goes wrong.
     pub faults: FaultOptions,
+    /// Whether answers are judged by histories, and neither beside the shadow nor each read by its
+    /// bounds, which see more and sooner: shows what histories catch by themselves.
+    pub is_outside: bool,
 }
 
 /// What the node is told.
@@ -155,6 +158,7 @@ impl Options {
                 down_us: scaled(&mut prng, 10_000, 3_000_000),
                 jump_ms: scaled(&mut prng, 100, 2 * 3600 * 1000),
             },
+            is_outside: false,
         }
     }
 

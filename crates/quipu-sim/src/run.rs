@@ -3,7 +3,8 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use crate::checks::{Check, Violation};
-use crate::coverage::Coverage;
+use crate::coverage::{Coverage, Met};
+use crate::histories::Figures;
 use crate::options::Options;
 use crate::trace::Sink;
 use crate::world::World;
@@ -21,6 +22,8 @@ pub struct Ran {
     pub events: u64,
     /// How often each thing happened.
     pub coverage: Coverage,
+    /// What was judged of histories.
+    pub histories: Figures,
     /// The promise that was broken, if one was.
     pub violation: Option<Violation>,
 }
@@ -43,7 +46,9 @@ pub fn run_options(options: Options, sink: Option<Sink>) -> Ran {
     let mut coverage = *world.coverage();
     world.note_disk(&mut coverage);
     let (digest, events) = (world.trace().digest(), world.trace().events());
-    Ran { seed, sim_ms: world.now_us() / 1000, digest, events, coverage, violation }
+    let (sim_ms, histories) = (world.now_us() / 1000, world.histories());
+    coverage.add(Met::Histories, histories.checked);
+    Ran { seed, sim_ms, digest, events, coverage, histories, violation }
 }
 
 /// The text of a panic.

@@ -73,3 +73,22 @@ impl Tally {
         self.bounds_since(counter, &self.sums(counter).unwrap_or_default())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn where_nothing_is_unknown_each_counter_has_one_right_total() {
+        let mut tally = Tally::new(3);
+        for (counter, delta) in [(0, 5), (0, -2), (1, 1), (2, 4)] {
+            tally.attempt(counter, delta);
+        }
+        for (counter, delta) in [(0, 5), (0, -2), (1, 1)] {
+            tally.settle(counter, delta);
+        }
+        // One too little on one counter and one too much on another are both wrong.
+        assert_eq!([tally.bounds(0), tally.bounds(1)], [3..=3, 1..=1]);
+        assert_eq!(tally.bounds(2), 0..=4, "nobody knows of the last");
+    }
+}

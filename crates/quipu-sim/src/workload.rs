@@ -10,6 +10,11 @@ use crate::request::{Ask, Form, Key, Request, Ticket};
 /// Most operations of one group. Guess: enough for several shards.
 const GROUP_MAX: u64 = 6;
 
+/// One in so many requests begins a race, and a race has from so many operations to less than twice
+/// as many. Guess: some percent of all operations.
+const REQUESTS_PER_RACE: u64 = 400;
+const RACE: u64 = 16;
+
 /// How far the time in a UUIDv7 is from the sender's present, in milliseconds.
 const UUID_SPREAD_MS: u64 = 20_000;
 
@@ -21,6 +26,15 @@ pub struct Workload {
     requests: u64,
     keys: u64,
     seed: u64,
+    race: Option<Race>,
+}
+
+/// Several clients want the same counter at the same time.
+#[derive(Debug, Clone, Copy)]
+struct Race {
+    counter: u32,
+    is_free: bool,
+    left: u64,
 }
 
 /// What the next client does.
@@ -37,7 +51,7 @@ pub enum Wish {
 impl Workload {
     /// A workload; all of it follows from the seed.
     pub fn new(options: WorkloadOptions, seed: u64) -> Self {
-        Self { options, prng: Prng::new(seed), requests: 0, keys: 0, seed }
+        Self { options, prng: Prng::new(seed), requests: 0, keys: 0, seed, race: None }
     }
 
     /// How many operations come at the same moment now.
@@ -85,10 +99,12 @@ impl Workload {
         // foretold, nobody does that.
         let is_reused = self.prng.chance(1, 60);
         let key = self.part(self.options.keyed).then(|| self.key(now_ms, is_reused));
+        self.begin_race();
         let mut asks: Vec<Ask> = Vec::new();
         for _ in 0..count {
             let is_free = is_reused || self.part(self.options.free);
-            let mut ask = self.ask(now_ms, key.is_some(), is_free);
+            let raced = if is_reused { None } else { self.raced_ask(key.is_some()) };
+            let mut ask = raced.unwrap_or_else(|| self.ask(now_ms, key.is_some(), is_free));
             if let Some(key) = key {
                 let item = asks.iter().filter(|other| other.counter == ask.counter).count();
                 ask.ticket = Ticket::Key(Key { item: item as u32, ..key });
@@ -114,6 +130,50 @@ impl Workload {
             now_ms - self.prng.below(UUID_SPREAD_MS)
         };
         Key { number, uuid_ms, item: 0 }
+    }
+
+    /// The counter that several clients want at present.
+    pub fn raced(&self) -> Option<u32> {
+        self.race.map(|race| race.counter)
+    }
+
+    fn begin_race(&mut self) {
+        if self.race.is_some() || !self.prng.chance(1, REQUESTS_PER_RACE) {
+            return;
+        }
+        let is_free = self.prng.chance(1, 3);
+        let drawn = |prng: &mut Prng, count: u32| prng.below(u64::from(count)) as u32;
+        let counter = if is_free {
+            self.options.sum_counters + drawn(&mut self.prng, self.options.free_counters)
+        } else {
+            drawn(&mut self.prng, self.options.sum_counters)
+        };
+        let left = RACE + self.prng.below(RACE);
+        self.race = Some(Race { counter, is_free, left });
+    }
+
+    /// An operation of a race, as plain as the histories of its counter can say.
+    fn raced_ask(&mut self, keyed: bool) -> Option<Ask> {
+        let race = self.race.as_mut()?;
+        if self.prng.chance(1, 2) {
+            return None;
+        }
+        let Race { counter, is_free, .. } = *race;
+        race.left -= 1;
+        if race.left == 0 {
+            self.race = None;
+        }
+        let small = self.prng.below(9) as i64 - 2;
+        let action = match self.prng.below(12) {
+            0..=2 if !keyed => Action::Get,
+            3 if is_free => Action::Delete,
+            4 if is_free => Action::Take,
+            5..=6 if is_free => {
+                Action::Set(Set { value: small, ttl: Ttl::Keep, when: Presence::Any })
+            }
+            _ => Action::Add(Add::plain(if small == 0 { 7 } else { small })),
+        };
+        Some(Ask { counter, action, ticket: Ticket::None })
     }
 
     fn ask(&mut self, now_ms: u64, keyed: bool, is_free: bool) -> Ask {

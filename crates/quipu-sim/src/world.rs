@@ -20,6 +20,7 @@ use crate::checks::Checked;
 use crate::clients::Clients;
 use crate::coverage::{Coverage, Met};
 use crate::event::{Event, NodeId};
+use crate::histories::{Figures, Histories};
 use crate::machine::Machine;
 use crate::options::Options;
 use crate::request::Names;
@@ -48,6 +49,7 @@ pub struct World {
     clients: Clients,
     senders: Vec<Sender>,
     tally: Tally,
+    histories: Histories,
     network: Prng,
     chaos: Prng,
     /// Operations sent for the first time.
@@ -89,13 +91,18 @@ impl World {
         let patience_us = options.node.window_ms * 1000 / 3;
         let machine = Machine::new(&options, &names, split());
         let senders = (0..options.workload.streams).map(Sender::new).collect();
+        let workload = Workload::new(options.workload.clone(), split());
+        let mut clients = Clients::new(split(), patience_us, is_exact);
+        if options.is_outside {
+            clients.leave_reads();
+        }
         Self {
             schedule: Schedule::default(),
             trace: Trace::new(sink),
             coverage: Coverage::default(),
             machines: vec![machine],
-            workload: Workload::new(options.workload.clone(), split()),
-            clients: Clients::new(split(), patience_us, is_exact),
+            workload,
+            clients,
             senders,
             tally: Tally::new(options.workload.sum_counters),
             network: Prng::new(split()),
@@ -105,6 +112,7 @@ impl World {
             in_flight: BTreeMap::new(),
             is_network_bad: false,
             is_healed: false,
+            histories: Histories::new(names.counters.len(), split()),
             names,
             options,
         }
@@ -131,6 +139,11 @@ impl World {
     /// What happened, by name.
     pub fn coverage(&self) -> &Coverage {
         &self.coverage
+    }
+
+    /// What was judged of histories.
+    pub fn histories(&self) -> Figures {
+        self.histories.figures()
     }
 
     /// Adds what happened on the disks.
@@ -168,11 +181,11 @@ impl World {
     fn step(&mut self) -> Checked<bool> {
         let Some(event) = self.schedule.pop() else { return Ok(false) };
         match event {
-            Event::Arrive => self.arrive(),
+            Event::Arrive => self.arrive()?,
             Event::Deliver(delivery) => self.deliver(&delivery)?,
             Event::Respond(route, response) => self.respond(route, &response)?,
-            Event::Timeout { request, attempt } => self.time_out(request, attempt),
-            Event::Look { stream } => self.look(stream),
+            Event::Timeout { request, attempt } => self.time_out(request, attempt)?,
+            Event::Look { stream } => self.look(stream)?,
             Event::Synced(node, life) => self.synced(node, life)?,
             Event::Prepared(node, life) => self.prepared(node, life)?,
             Event::Folded(node, life) => self.folded(node, life)?,

@@ -1,5 +1,6 @@
-//! What a runner found: figures, failures and what it had to skip, as one line of JSON.
+//! What a runner found: figures, texts, failures and what it had to skip, as one line of JSON.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
@@ -9,7 +10,9 @@ pub struct Verdict {
     /// Which runner.
     pub runner: &'static str,
     /// Counts by name; each name says its unit.
-    pub figures: BTreeMap<&'static str, u64>,
+    pub figures: BTreeMap<Cow<'static, str>, u64>,
+    /// Texts by name that a page beside the figures needs, such as the version of a program.
+    pub notes: BTreeMap<String, String>,
     /// One line each, with what reproduces it.
     pub failures: Vec<String>,
     /// One line each: what was skipped, and why.
@@ -23,8 +26,13 @@ impl Verdict {
     }
 
     /// Adds to a figure.
-    pub fn add(&mut self, name: &'static str, count: u64) {
-        *self.figures.entry(name).or_default() += count;
+    pub fn add(&mut self, name: impl Into<Cow<'static, str>>, count: u64) {
+        *self.figures.entry(name.into()).or_default() += count;
+    }
+
+    /// Keeps a text; one of the same name is replaced.
+    pub fn note(&mut self, name: impl Into<String>, text: impl Into<String>) {
+        self.notes.insert(name.into(), text.into());
     }
 
     /// Notes a failure; the line says how to see it again.
@@ -46,10 +54,13 @@ impl Verdict {
     #[must_use]
     pub fn to_json(&self) -> String {
         let figures = self.figures.iter().map(|(name, count)| format!("{}:{count}", quoted(name)));
+        let notes =
+            self.notes.iter().map(|(name, text)| format!("{}:{}", quoted(name), quoted(text)));
         format!(
-            "{{\"runner\":{},\"figures\":{{{}}},\"failures\":{},\"skipped\":{}}}",
+            "{{\"runner\":{},\"figures\":{{{}}},\"notes\":{{{}}},\"failures\":{},\"skipped\":{}}}",
             quoted(self.runner),
             figures.collect::<Vec<_>>().join(","),
+            notes.collect::<Vec<_>>().join(","),
             list(&self.failures),
             list(&self.skipped),
         )
@@ -85,8 +96,9 @@ mod tests {
         let mut verdict = Verdict::new("kills");
         verdict.add("kills", 2);
         verdict.add("kills", 3);
+        verdict.note("version", "7");
         verdict.fail("a \"b\"\nc\\");
-        let expected = r#"{"runner":"kills","figures":{"kills":5},"failures":["a \"b\"\u000ac\\"],"skipped":[]}"#;
+        let expected = r#"{"runner":"kills","figures":{"kills":5},"notes":{"version":"7"},"failures":["a \"b\"\u000ac\\"],"skipped":[]}"#;
         assert_eq!(verdict.to_json(), expected);
         assert!(!verdict.is_clean());
     }

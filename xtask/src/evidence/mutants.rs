@@ -197,6 +197,7 @@ fn report(runner: &str, mutations: &[String], all: &Verdicts, explained: &str) -
         figures: figures.collect(),
         failures: open.iter().map(|name| format!("not noticed: {name}")).collect(),
         skipped: skipped.into_iter().collect(),
+        ..Report::default()
     }
 }
 

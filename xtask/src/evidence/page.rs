@@ -22,6 +22,9 @@ const ROWS: &[Row] = &[
         sum(r, &[("kills", "kills"), ("faults", "failpoint_kills")])
     }),
     ("power cuts of a real node", |r| sum(r, &[("cuts", "cuts")])),
+    ("kills and power cuts of Quipu and its peers, by one harness", |r| {
+        sum(r, &["own_kills", "own_cuts", "peer_kills", "peer_cuts"].map(|f| ("peers", f)))
+    }),
     ("failing calls, limits, stops and clock shifts of a real node", |r| {
         sum(
             r,
@@ -38,6 +41,11 @@ const ROWS: &[Row] = &[
     ("simulated hours, and operations in them", |r| {
         let hours = r.total("seeds", "sim_ms")? / HOUR_MS;
         Some(format!("{hours} h, {}", grouped(r.total("seeds", "ops")?)))
+    }),
+    ("histories judged linearizable: simulated, of a real node", |r| {
+        let simulated = sum(r, &[("seeds", "histories_checked")])?;
+        let real = sum(r, &[("kills", "histories_checked"), ("cuts", "histories_checked")])?;
+        Some(format!("{simulated}, {real}"))
     }),
     ("single-bit flips refused or harmless", |r| sum(r, &[("flips", "flips")])),
     ("fuzz executions, all targets", |r| fuzz(r, |all| all.sum())),
@@ -82,7 +90,7 @@ fn fuzz(record: &Record, fold: fn(Box<dyn Iterator<Item = u64> + '_>) -> u64) ->
 }
 
 /// A number with a comma after every third digit.
-fn grouped(number: u64) -> String {
+pub(crate) fn grouped(number: u64) -> String {
     let digits = number.to_string();
     let mut text = String::new();
     for (index, digit) in digits.chars().enumerate() {
@@ -112,13 +120,18 @@ pub(crate) fn table(record: &Record) -> String {
 pub(crate) fn write(record: &Record) -> Result<()> {
     let path = checkout::root().join("README.md");
     let page = fs::read_to_string(&path).context("reading README.md")?;
-    fs::write(&path, with_table(&page, &table(record))?).context("writing README.md")
+    let written = with_table(&page, (BEGIN, END), &table(record)).context("README.md")?;
+    fs::write(&path, written).context("writing README.md")
 }
 
-fn with_table(page: &str, table: &str) -> Result<String> {
-    let (before, rest) = page.split_once(BEGIN).context("README.md has no mark of the table")?;
-    let (_, after) = rest.split_once(END).context("README.md has no mark of the table's end")?;
-    Ok(format!("{before}{BEGIN}\n\n{table}\n{END}{after}"))
+/// A page with something else between its two marks.
+///
+/// # Errors
+/// It has not both.
+pub(crate) fn with_table(page: &str, (begin, end): (&str, &str), table: &str) -> Result<String> {
+    let (before, rest) = page.split_once(begin).context("no mark of the table")?;
+    let (_, after) = rest.split_once(end).context("no mark of the table's end")?;
+    Ok(format!("{before}{begin}\n\n{table}\n{end}{after}"))
 }
 
 #[cfg(test)]
@@ -139,9 +152,9 @@ mod tests {
     #[test]
     fn the_table_replaces_what_was_between_the_marks() {
         let page = format!("a\n{BEGIN}old{END}\nb");
-        let written = with_table(&page, "| x |\n").unwrap();
+        let written = with_table(&page, (BEGIN, END), "| x |\n").unwrap();
         assert!(written.starts_with("a\n") && written.ends_with("\nb"), "{written}");
         assert!(written.contains("| x |") && !written.contains("old"), "{written}");
-        assert_eq!(with_table(&written, "| x |\n").unwrap(), written);
+        assert_eq!(with_table(&written, (BEGIN, END), "| x |\n").unwrap(), written);
     }
 }

@@ -14,6 +14,8 @@ pub(crate) struct Report {
     pub(crate) runner: String,
     /// Its figures.
     pub(crate) figures: BTreeMap<String, u64>,
+    /// Texts by name that a page beside the figures needs; most runners have none.
+    pub(crate) notes: BTreeMap<String, String>,
     /// What went wrong, each with what reproduces it.
     pub(crate) failures: Vec<String>,
     /// What this machine does not permit, and why.
@@ -56,6 +58,7 @@ impl Report {
         Ok(Self {
             runner: runner.to_owned(),
             figures: figures.iter().map(read).collect::<Result<_>>()?,
+            notes: notes(&value),
             failures: texts(&value, "failures"),
             skipped: texts(&value, "skipped"),
         })
@@ -63,15 +66,21 @@ impl Report {
 
     /// The line that ends a runner.
     pub(crate) fn line(&self) -> String {
-        let Self { runner, figures, failures, skipped } = self;
-        json!({ "runner": runner, "figures": figures, "failures": failures, "skipped": skipped })
-            .to_string()
+        let Self { runner, figures, notes, failures, skipped } = self;
+        json!({ "runner": runner, "figures": figures, "notes": notes, "failures": failures,
+                "skipped": skipped })
+        .to_string()
     }
 
     /// The report of a runner that could not say anything.
     pub(crate) fn failed(runner: &str, why: String) -> Self {
         Self { runner: runner.to_owned(), failures: vec![why], ..Self::default() }
     }
+}
+
+fn notes(value: &Value) -> BTreeMap<String, String> {
+    let pairs = value.get("notes").and_then(Value::as_object).into_iter().flatten();
+    pairs.filter_map(|(name, text)| Some((name.clone(), text.as_str()?.to_owned()))).collect()
 }
 
 fn texts(value: &Value, field: &str) -> Vec<String> {
@@ -86,10 +95,12 @@ mod tests {
     #[test]
     fn the_last_line_is_the_report() {
         let text = "going\n{\"runner\":\"kills\",\"figures\":{\"kills\":3},\"failures\":[\"seed 1\"],\
-                    \"skipped\":[]}\n\n";
+                    \"notes\":{\"a\":\"7\"},\"skipped\":[]}\n\n";
         let report = Report::parse("kills", text).unwrap();
         assert_eq!(report.figures["kills"], 3);
         assert_eq!(report.failures, ["seed 1"]);
+        assert_eq!(report.notes["a"], "7");
+        assert_eq!(Report::parse("kills", &report.line()).unwrap(), report);
     }
 
     #[test]

@@ -147,6 +147,21 @@ pub(crate) const RUNNERS: &[Runner] = &[
         newest: &[],
     },
     Runner {
+        name: "peers",
+        about: "kills and power cuts of Redis, etcd, NATS, PostgreSQL, SQLite, and of Quipu beside them",
+        start: Start::Binary {
+            binary: "quipu-peers",
+            has_canaries: false,
+            arguments: &[],
+            drives_node: true,
+        },
+        weight: 600,
+        is_endless: true,
+        is_seeded: true,
+        is_on_demand: true,
+        newest: PEERS_NEWEST,
+    },
+    Runner {
         name: "changed",
         about: "mutations of the lines that changed since evidence was recorded",
         start: Start::Mutants(Scope::Changed),
@@ -176,6 +191,27 @@ pub(crate) const RUNNERS: &[Runner] = &[
         is_on_demand: true,
         newest: &["*"],
     },
+];
+
+/// The table of peers shows one run; only how often each was ended adds up.
+const PEERS_NEWEST: &[&str] = &[
+    ".ends",
+    ".acked",
+    ".lost",
+    ".doubled_by_system",
+    ".doubled_by_retry",
+    ".retries",
+    ".refused_starts",
+    "_median",
+    "_min",
+    "_max",
+    "_per_op",
+    "_p50",
+    "clients",
+    "counters_per_client",
+    "load_ms",
+    "load_spread_ms",
+    "cores",
 ];
 
 const fn sim(arguments: &'static [&'static str], has_canaries: bool) -> Start {

@@ -61,12 +61,18 @@ const NETWORK: &[&str] = &["axum", "http", "http-body-util", "hyper", "hyper-uti
 pub(crate) const RULES: &[Rule] = &[
     Rule { name: "stdx", is_pure: true, ours: &[], forbidden: SERDE },
     Rule { name: "quipu-core", is_pure: true, ours: &["stdx"], forbidden: SERDE },
+    Rule { name: "quipu-history", is_pure: true, ours: &["stdx"], forbidden: SERDE },
     Rule { name: "quipu-model", is_pure: true, ours: &["stdx", "quipu-core"], forbidden: SERDE },
     Rule { name: "quipu-metrics", is_pure: true, ours: &["stdx"], forbidden: SERDE },
     Rule { name: "quipu-wire", is_pure: true, ours: &["stdx", "quipu-core"], forbidden: &[] },
     Rule { name: "quipu-log", is_pure: false, ours: &["stdx", "quipu-core"], forbidden: NETWORK },
     Rule { name: "quipu-client", is_pure: false, ours: &["stdx", "quipu-wire"], forbidden: ANYHOW },
-    Rule { name: "quipu-proof", is_pure: false, ours: &["stdx"], forbidden: ANYHOW },
+    Rule {
+        name: "quipu-proof",
+        is_pure: false,
+        ours: &["stdx", "quipu-history"],
+        forbidden: ANYHOW,
+    },
     Rule {
         name: "quipu-server",
         is_pure: false,
@@ -91,9 +97,11 @@ pub(crate) const RULES: &[Rule] = &[
     Rule {
         name: "quipu-sim",
         is_pure: false,
-        ours: &["stdx", "quipu-core", "quipu-model", "quipu-log"],
+        ours: &["stdx", "quipu-core", "quipu-history", "quipu-model", "quipu-log"],
         forbidden: NETWORK,
     },
+    // Clients of other systems: nothing that users get may depend on it.
+    Rule { name: "quipu-peers", is_pure: false, ours: &["stdx", "quipu-proof"], forbidden: ANYHOW },
     Rule { name: "xtask", is_pure: false, ours: &[], forbidden: &[] },
 ];
 

@@ -8,7 +8,8 @@ use crate::checks::Check::{
 };
 
 /// Bugs, and the checks whose promise they break. A log that a bug made wrong may also be refused:
-/// every fold is an audit.
+/// every fold is an audit. An answer that speaks of a record that was not written names no batch
+/// for it.
 const PROMISES: &[(&str, &[Check])] = &[
     ("ack_before_sync", &[HeldReply, AckedDurable]),
     ("sync_retried", &[AckAfterFailure, AckedDurable]),
@@ -21,7 +22,7 @@ const PROMISES: &[(&str, &[Check])] = &[
     ("frame_touches_durable", &[DurableBlock, AckedDurable]),
     ("torn_tail_accepted", &[RecoveredState, RefusedStart]),
     ("damage_cut_off", &[AckedDurable, RecoveredState]),
-    ("tail_not_rewritten", &[AckedDurable, RefusedStart]),
+    ("tail_not_rewritten", &[AckedDurable, RefusedStart, SnapshotIsLog]),
     ("segment_id_unchecked", &[AckedDurable, RecoveredState, RefusedStart]),
     ("link_unchecked", &[AckedDurable, RecoveredState, RefusedStart]),
     ("group_split", &[GroupWhole]),
@@ -50,7 +51,7 @@ const PROMISES: &[(&str, &[Check])] = &[
     ("overflow_wraps", &[Overflow]),
     ("saturate_overshoots", &[ValueIsSum]),
     ("take_doubles", &[ValueIsSum, FinalTotals]),
-    ("expiry_unrecorded", &[RecoveredState, SnapshotIsLog, RefusedStart]),
+    ("expiry_unrecorded", &[RecoveredState, SnapshotIsLog, RefusedStart, ReplyDepends]),
     ("tokens_unbounded", &[Limits]),
     ("room_unchecked", &[Limits, Admission]),
     ("dirty_forgotten", &[HeldReply, Liveness]),
@@ -63,6 +64,15 @@ const ELSEWHERE: &[(&str, &str)] = &[
     ("link_unchecked", "a second guard behind positions: `canaries` of crates/quipu-log"),
     ("snapshot_unchecked", "a device that writes wrong: `canaries` of crates/quipu-log"),
 ];
+
+/// Bugs that clients of one counter can see, and that histories must catch by themselves: a shadow
+/// that knows every answer sees them sooner and would leave the search untried.
+const IN_HISTORIES: &[&str] = &["read_not_held", "answer_stale", "take_doubles"];
+
+/// Whether a bug must show in what clients see of one counter.
+pub fn shows_in_histories(name: &str) -> bool {
+    IN_HISTORIES.contains(&name)
+}
 
 /// The checks whose promise a bug breaks.
 pub fn accepted(name: &str) -> &'static [Check] {

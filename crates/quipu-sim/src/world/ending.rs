@@ -66,6 +66,7 @@ impl World {
 
     /// Every total is exact as far as clients can know, and the log says what the node says.
     pub(super) fn audit(&mut self) -> Checked {
+        self.histories.end_all()?;
         self.check_totals()?;
         self.check_streams()?;
         self.stop(NODE)?;

@@ -38,15 +38,18 @@ impl World {
     }
 
     /// Clients wish something; how soon the next ones do follows from how much is to be done.
-    pub(super) fn arrive(&mut self) {
+    ///
+    /// # Errors
+    /// A history that ends was not linearizable.
+    pub(super) fn arrive(&mut self) -> Checked {
         if self.is_healed {
-            return;
+            return Ok(());
         }
         let burst = self.workload.burst();
         let ahead_us = self.options.duration_us() * self.ops / self.options.ops;
         if !self.clients.is_full() {
             for _ in 0..burst {
-                self.wish();
+                self.wish()?;
             }
         }
         let mean = burst * self.options.duration_us() / self.options.ops;
@@ -54,9 +57,10 @@ impl World {
         // Never ahead of the plan for long, so that a burst is followed by a pause.
         let now = self.schedule.now_us();
         self.schedule.after(pause.max(ahead_us.saturating_sub(now).min(2 * mean)), Event::Arrive);
+        Ok(())
     }
 
-    fn wish(&mut self) {
+    fn wish(&mut self) -> Checked {
         use crate::workload::Wish;
         let now_us = self.schedule.now_us();
         match self.workload.wish(self.client_ms()) {
@@ -66,13 +70,14 @@ impl World {
                 if let Some(sender) = self.senders.get_mut(stream as usize) {
                     sender.wanted += 1;
                 }
-                self.drive(stream);
+                self.drive(stream)?;
             }
             Wish::Replay => {
                 let id = self.workload.next_id();
                 if let Some(request) = self.clients.replay(id, now_us) {
                     self.ops += request.asks.len() as u64;
                     self.coverage.add(Met::Ops, request.asks.len() as u64);
+                    self.histories.begin(&request, (true, true), now_us)?;
                     self.send(&request, 1);
                 }
             }
@@ -80,10 +85,37 @@ impl World {
                 let count = request.asks.len().max(1) as u64;
                 self.ops += count;
                 self.coverage.add(Met::Ops, count);
+                self.watch(&request);
                 let request = self.clients.begin(*request, now_us, &mut self.tally);
+                let is_once = self.clients.counts_once(&request);
+                self.histories.begin(&request, (is_once, false), now_us)?;
                 self.send(&request, 1);
             }
         }
+        Ok(())
+    }
+
+    /// Begins a history where one is due and the value is known.
+    fn watch(&mut self, request: &Request) {
+        let Some(ask) = request.asks.first() else { return };
+        let is_raced = self.workload.raced() == Some(ask.counter);
+        let is_sum = ask.counter < self.tally.len();
+        if !(is_sum || is_raced) || !self.histories.wants(ask.counter, is_raced) {
+            return;
+        }
+        if let Some(value) = self.durable_value(ask.counter) {
+            self.histories.watch(ask.counter, value, self.schedule.now_us());
+        }
+    }
+
+    /// The value of a counter that no crash can take back; none while it may change by itself.
+    fn durable_value(&self, counter: u32) -> Option<i64> {
+        let machine = self.machines.first().filter(|machine| machine.process.is_some())?;
+        let shadow = &machine.witness.shadow;
+        let entry = shadow.counter(counter);
+        let is_durable = entry.touched <= shadow.durable(self.names.shard(counter));
+        let (value, expiry) = entry.live.unwrap_or_default();
+        (is_durable && expiry.is_none()).then_some(value as i64)
     }
 
     /// Sends a request of a client, perhaps twice, perhaps in vain.
@@ -96,6 +128,7 @@ impl World {
                 continue;
             }
             self.clients.note_copy(request, &mut self.tally);
+            self.histories.copy(request);
             let route = Route { node: NODE, source: Source::Client, request: request.id };
             let upper = attempt.is_multiple_of(2);
             let request = Rc::clone(request);
@@ -111,17 +144,24 @@ impl World {
     }
 
     /// A client has waited long enough.
-    pub(super) fn time_out(&mut self, request: u64, attempt: u32) {
+    ///
+    /// # Errors
+    /// A history that ends was not linearizable.
+    pub(super) fn time_out(&mut self, request: u64, attempt: u32) -> Checked {
         let now_us = self.schedule.now_us();
         match self.clients.time_out(request, attempt, now_us) {
             Patience::Over => {}
-            Patience::GivenUp => self.coverage.met(Met::GaveUp),
+            Patience::GivenUp(request) => {
+                self.coverage.met(Met::GaveUp);
+                self.histories.end(&request, None, now_us)?;
+            }
             Patience::Again(request, attempt) => {
                 self.coverage.met(Met::Retries);
                 self.note("retry", [request.id, u64::from(attempt), 0]);
                 self.send(&request, attempt);
             }
         }
+        Ok(())
     }
 
     /// An answer arrives.
@@ -130,31 +170,35 @@ impl World {
         match route.source {
             Source::Client => {
                 let answer = (route.request, response);
-                self.clients.respond(answer, &mut self.tally, &mut self.coverage)
+                let over = self.clients.respond(answer, &mut self.tally, &mut self.coverage)?;
+                let (Some(request), Response::Answers(answers)) = (over, response) else {
+                    return Ok(());
+                };
+                self.histories.end(&request, Some(answers), self.schedule.now_us())
             }
             Source::Sender { stream, connection } => {
                 self.respond_to_sender((stream, connection), route.request, response)?;
-                self.drive(stream);
-                Ok(())
+                self.drive(stream)
             }
         }
     }
 
     /// Lets a sender do what it can.
-    fn drive(&mut self, stream: u32) {
+    fn drive(&mut self, stream: u32) -> Checked {
         for _ in 0..STEPS_MAX {
             let fits = self.options.workload.groups > 0;
-            let Some(sender) = self.senders.get_mut(stream as usize) else { return };
-            let Some(step) = sender.next(&mut self.network, fits) else { return };
+            let Some(sender) = self.senders.get_mut(stream as usize) else { break };
+            let Some(step) = sender.next(&mut self.network, fits) else { break };
             let is_resume = step == Step::Resume;
-            self.send_step(stream, step);
+            self.send_step(stream, step)?;
             if is_resume {
-                return;
+                break;
             }
         }
+        Ok(())
     }
 
-    fn send_step(&mut self, stream: u32, step: Step) {
+    fn send_step(&mut self, stream: u32, step: Step) -> Checked {
         let id = self.workload.next_id();
         let (ack, read) = (Ack::Fsync, ReadLevel::Committed);
         let request = match step {
@@ -168,7 +212,7 @@ impl World {
             Step::Send(places) => {
                 let fresh = self.senders.get_mut(stream as usize).map(|s| s.note_sent(&places));
                 for place in fresh.unwrap_or_default() {
-                    self.book(stream, place, false);
+                    self.book(stream, place, None)?;
                 }
                 let asks = places.iter().map(|place| self.workload.stream_ask(stream, *place));
                 let asks: Vec<_> = asks.collect();
@@ -181,6 +225,7 @@ impl World {
             }
         };
         self.send_in_order(stream, request);
+        Ok(())
     }
 
     /// Sends on a sender's connection: in order, or not at all once it is cut.
@@ -202,14 +247,17 @@ impl World {
         self.schedule.at(at, Event::Deliver(Box::new(delivery)));
     }
 
-    /// Books a place of a stream as attempted, or as known to have counted.
-    fn book(&mut self, stream: u32, place: u64, settled: bool) {
+    /// Books a place of a stream as attempted, or as known to have counted by its answer.
+    fn book(&mut self, stream: u32, place: u64, answer: Option<&Answer>) -> Checked {
         let ask = self.workload.stream_ask(stream, place);
-        let quipu_core::op::Action::Add(add) = ask.action else { return };
-        if settled {
+        let now_us = self.schedule.now_us();
+        let quipu_core::op::Action::Add(add) = ask.action else { return Ok(()) };
+        if let Some(answer) = answer {
             self.tally.settle(ask.counter, add.delta);
+            self.histories.end_place((stream, place), (&ask, answer.result), now_us)
         } else {
             self.tally.attempt(ask.counter, add.delta);
+            self.histories.begin_place((stream, place), &ask, now_us)
         }
     }
 
@@ -234,8 +282,9 @@ impl World {
                 if !is_fine {
                     sender.disconnect();
                 }
-                for place in fresh {
-                    self.book(stream, place, true);
+                let answered = places.iter().zip(answers);
+                for (place, answer) in answered.filter(|(place, _)| fresh.contains(place)) {
+                    self.book(stream, *place, Some(answer))?;
                 }
             }
             Response::Stream { checkpoint: Some(stored), newest: 0 } => {
@@ -253,13 +302,16 @@ impl World {
     }
 
     /// A sender looks whether it gets on; after any doubt it begins again where it was.
-    pub(super) fn look(&mut self, stream: u32) {
+    ///
+    /// # Errors
+    /// A history that ends was not linearizable.
+    pub(super) fn look(&mut self, stream: u32) -> Checked {
         self.schedule.after(LOOK_US, Event::Look { stream });
         let life = self.machine(NODE).process.as_ref().map(|process| process.life);
         let moves = !self.is_healed && self.network.chance(1, 400);
         self.connections += 1;
         let connection = self.connections;
-        let Some(sender) = self.senders.get_mut(stream as usize) else { return };
+        let Some(sender) = self.senders.get_mut(stream as usize) else { return Ok(()) };
         if moves {
             sender.forget();
         } else if sender.is_stalled() && sender.life.is_some() {
@@ -269,7 +321,7 @@ impl World {
             sender.connect(life, connection);
             self.coverage.met(Met::Reconnects);
         }
-        self.drive(stream);
+        self.drive(stream)
     }
 }
 

@@ -129,13 +129,22 @@ fn all(proof: &Proof) -> Verdict {
     all
 }
 
-fn of_part(runner: &str, name: &'static str) -> &'static str {
-    match (runner, name) {
-        ("cuts", "acked") => "cuts_acked",
-        ("cuts", "repeats_checked") => "cuts_repeats_checked",
-        ("cuts", "restart_ms_median") => "cuts_restart_ms_median",
-        ("cuts", "seeds") => "cuts_seeds",
-        _ => name,
+/// Figures that both parts have.
+const OF_BOTH: [&str; 7] = [
+    "acked",
+    "histories_checked",
+    "histories_undecided",
+    "history_events",
+    "repeats_checked",
+    "restart_ms_median",
+    "seeds",
+];
+
+fn of_part(runner: &str, name: &str) -> String {
+    if runner == "cuts" && OF_BOTH.contains(&name) {
+        format!("cuts_{name}")
+    } else {
+        name.to_owned()
     }
 }
 

@@ -131,6 +131,13 @@ fn a_token_that_is_not_remembered_is_caught_by_the_kill_loop() {
 }
 
 #[test]
+fn an_answer_from_before_the_add_is_caught_by_the_histories_of_the_kill_loop() {
+    let folder = TempDir::new().expect("a temporary directory");
+    let outcome = kill_loop::check(&start("answer_stale", folder.path()), CYCLES);
+    caught(outcome, &["linearizable"]);
+}
+
+#[test]
 fn the_canary_build_without_a_bug_passes() {
     let folder = TempDir::new().expect("a temporary directory");
     let outcome = kill_loop::check(&start("", folder.path()), CYCLES);

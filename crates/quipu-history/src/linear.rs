@@ -5,9 +5,10 @@
 //! and no set of placed operations is tried twice with the same value. The general problem is
 //! NP-complete, so the work is bounded, and a history that needs more is undecided.
 
+use std::cmp::Reverse;
 use std::collections::BTreeSet;
 
-use crate::history::{Call, Event};
+use crate::event::{Call, Event};
 
 /// What the search found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -77,24 +78,28 @@ pub fn check(events: &[Event], value: i64, work: usize) -> Linearity {
     Linearity::Not
 }
 
-/// The operations that may come next: no other that is not placed had ended before they began.
-fn candidates<'a>(
-    events: &'a [Event],
-    placed: &Placed,
-) -> impl Iterator<Item = (usize, &'a Event)> {
-    let open = |placed: &Placed| {
-        let placed = placed.clone();
-        let rest = events.iter().enumerate().skip(placed.from);
-        rest.filter(move |(index, _)| !placed.has(*index))
-    };
-    let mut ends = u64::MAX;
-    for (_, event) in open(placed) {
+/// The operations that may come next: no other that is not placed had ended before they began. The
+/// one that ended first is the last, so that it is tried first. A read that fits the value changes
+/// nothing and holds up nobody, so that nothing else need be tried before it.
+fn candidates<'a>(events: &'a [Event], placed: &Placed) -> Vec<(usize, &'a Event)> {
+    let (mut found, mut ends) = (Vec::new(), u64::MAX);
+    let rest = events.iter().enumerate().skip(placed.from);
+    for (index, event) in rest.filter(|(index, _)| !placed.has(*index)) {
         if event.invoked > ends {
             break;
         }
         ends = ends.min(event.returned());
+        found.push((index, event));
     }
-    open(placed).take_while(move |(_, event)| event.invoked <= ends)
+    found.retain(|(_, event)| event.invoked <= ends);
+    let fits = |event: &Event| {
+        event.call == Call::Read && event.answered.is_some() && after(event, placed.value).is_some()
+    };
+    if let Some(read) = found.iter().find(|(_, event)| fits(event)) {
+        return vec![*read];
+    }
+    found.sort_by_key(|(_, event)| Reverse(event.returned()));
+    found
 }
 
 /// The value after an operation on `value`; none if its answer says something else.
@@ -102,10 +107,35 @@ fn after(event: &Event, value: i64) -> Option<i64> {
     let after = match event.call {
         Call::Add(delta) => value.checked_add(delta)?,
         Call::Set(set) => set,
+        Call::Take => 0,
         Call::Read => value,
     };
-    let said = event.answered.map_or(after, |(_, said)| said);
-    (said == after).then_some(after)
+    let answer = if event.call == Call::Take { value } else { after };
+    let said = event.answered.and_then(|(_, said)| said);
+    said.is_none_or(|said| said == answer).then_some(after)
+}
+
+/// The shortest beginning of a history that is not linearizable, in the order of its calls: what
+/// was answered after it is unknown in it. All of it where no beginning is found.
+pub fn shorten(events: &[Event], value: i64, work: usize) -> Vec<Event> {
+    let mut ends: Vec<u64> =
+        events.iter().filter_map(|event| event.answered).map(|(returned, _)| returned).collect();
+    ends.sort_unstable();
+    let beginnings = ends.into_iter().map(|end| beginning(events, end));
+    let mut wrong = beginnings.filter(|events| check(events, value, work) == Linearity::Not);
+    let mut shortest = wrong.next().unwrap_or_else(|| events.to_vec());
+    shortest.sort_by_key(|event| event.invoked);
+    shortest
+}
+
+/// What was known of a history at a time.
+fn beginning(events: &[Event], end: u64) -> Vec<Event> {
+    let known = events.iter().filter(|event| event.invoked <= end);
+    let at_the_time = |event: &Event| match event.answered {
+        Some((returned, _)) if returned > end => Event { answered: None, ..*event },
+        _ => *event,
+    };
+    known.map(at_the_time).filter(|e| e.call != Call::Read || e.answered.is_some()).collect()
 }
 
 #[cfg(test)]
@@ -142,6 +172,12 @@ mod tests {
         judge(&[unknown, read((5, 6), 0), read((7, 8), 0)], Linearity::Linearizable);
         let set = Event::answered(Call::Set(7), (2, 3), 7);
         judge(&[add((0, 1), 1), set, add((4, 5), 8)], Linearity::Linearizable);
+        let take = |value| Event::answered(Call::Take, (2, 3), value);
+        judge(&[add((0, 1), 1), take(1), add((4, 5), 1)], Linearity::Linearizable);
+        // It happened, and nobody knows which of both was first.
+        let done = Event::done(Call::Add(1), (0, 3));
+        judge(&[done, add((1, 2), 1), read((4, 5), 2)], Linearity::Linearizable);
+        judge(&[done, add((1, 2), 2), read((4, 5), 2)], Linearity::Linearizable);
     }
 
     #[test]
@@ -151,12 +187,24 @@ mod tests {
         judge(&[add((0, 1), 1), add((2, 3), 1)], Linearity::Not);
         judge(&[add((0, 1), 1), read((2, 3), 2)], Linearity::Not);
         judge(&[read((0, 1), 1), add((2, 3), 1)], Linearity::Not);
+        let take = Event::answered(Call::Take, (2, 3), 2);
+        judge(&[add((0, 1), 1), take], Linearity::Not);
+        judge(&[add((0, 1), 1), take, read((4, 5), 1)], Linearity::Not);
+        judge(&[Event::done(Call::Add(1), (0, 1)), read((2, 3), 0)], Linearity::Not);
         // What was read once is not taken back.
         let unknown = Event::unknown(Call::Add(1), 0);
         judge(&[unknown, read((5, 6), 1), read((7, 8), 0)], Linearity::Not);
         // Two reads that see two concurrent adds in different orders.
         let (a, b) = (Event::unknown(Call::Add(1), 0), Event::unknown(Call::Add(10), 0));
         judge(&[a, b, read((1, 4), 1), read((5, 6), 11), read((5, 6), 10)], Linearity::Not);
+    }
+
+    #[test]
+    fn a_bad_history_is_shortened_to_its_bad_beginning() {
+        let (bad, later) = (read((2, 3), 0), add((4, 9), 2));
+        let pending = Event::unknown(Call::Add(7), 3);
+        let events = [add((0, 1), 1), later, bad, pending, read((2, 30), 1)];
+        assert_eq!(shorten(&events, 0, WORK), [add((0, 1), 1), bad, pending]);
     }
 
     #[test]
@@ -195,9 +243,10 @@ mod tests {
     }
 
     fn draw(random: &mut Prng) -> Event {
-        let call = match random.below(4) {
-            0 => Call::Set(random.below(3) as i64),
-            1 => Call::Read,
+        let call = match random.below(9) {
+            0..=1 => Call::Set(random.below(3) as i64),
+            2..=3 => Call::Read,
+            4 => Call::Take,
             _ => Call::Add(random.below(2) as i64 + 1),
         };
         let invoked = random.below(12);
@@ -205,6 +254,9 @@ mod tests {
             return Event::unknown(call, invoked);
         }
         let returned = invoked + 1 + random.below(6);
+        if random.chance(1, 8) {
+            return Event::done(call, (invoked, returned));
+        }
         Event::answered(call, (invoked, returned), random.below(4) as i64)
     }
 }

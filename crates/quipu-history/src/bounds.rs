@@ -3,7 +3,7 @@
 //! Cheaper than [`linear`](crate::linear), and weaker: it looks at each read by itself. Histories of
 //! adds and reads only.
 
-use crate::history::{Call, Event};
+use crate::event::{Call, Event};
 
 /// A read that shows what cannot be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -48,7 +48,7 @@ pub fn check(events: &[Event], value: i64) -> Result<usize, OutOfBounds> {
     let adds = |time: fn(&Event) -> Option<u64>| {
         let of = |event: &Event| match event.call {
             Call::Add(delta) => Some((time(event)?, delta)),
-            Call::Set(_) | Call::Read => None,
+            Call::Set(_) | Call::Take | Call::Read => None,
         };
         Sums::of(events.iter().filter_map(of).collect())
     };
@@ -56,7 +56,7 @@ pub fn check(events: &[Event], value: i64) -> Result<usize, OutOfBounds> {
     let asked = adds(|event| Some(event.invoked));
     let mut reads = 0;
     for read in events.iter().filter(|event| event.call == Call::Read) {
-        let Some((returned, seen)) = read.answered else { continue };
+        let Some((returned, Some(seen))) = read.answered else { continue };
         let (sure_positive, sure_negative) = answered.before(read.invoked);
         let (all_positive, all_negative) = asked.before(returned);
         let least = i128::from(value) + sure_positive + all_negative;
