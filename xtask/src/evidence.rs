@@ -30,8 +30,9 @@ pub(crate) const USAGE: &str = "usage: cargo xtask evidence [options] [RUNNER...
   --add FILE       the last line that a runner printed elsewhere, in place of running it; again for
                    more; with --record it is kept
   --list           the runners, and what each is for
-  RUNNER...        only these; `mutants`, `peers`, and `faults`, which the tests run too, run only
-                   when they are named or with --long; `peers` takes 15 minutes or, if asked, longer";
+  RUNNER...        only these; `mutants`, `mutants_rest`, `peers`, and `faults`, which the tests run
+                   too, run only when they are named or with --long; `peers` takes 15 minutes or, if
+                   asked, longer";
 
 /// Time of all runners together in continuous integration. Spec: about 8 minutes.
 const SECONDS: u64 = 480;
@@ -161,8 +162,10 @@ mod tests {
 
     #[test]
     fn what_takes_long_runs_only_when_it_is_asked_for() {
-        assert!(!chosen(&[]).contains(&"mutants"));
-        assert!(chosen(&["--long", "1"]).contains(&"mutants"));
+        for name in ["mutants", "mutants_rest", "faults"] {
+            assert!(!chosen(&[]).contains(&name), "{name}");
+            assert!(chosen(&["--long", "1"]).contains(&name), "{name}");
+        }
         assert_eq!(chosen(&["mutants"]), ["mutants"]);
     }
 

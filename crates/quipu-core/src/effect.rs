@@ -197,4 +197,17 @@ mod tests {
         let set = Effect::assign(Some(0), Some(5), ExpiryEffect::Clear);
         assert!(fold(Counter::ABSENT, &set).is_err());
     }
+    #[test]
+    fn adds_in_a_row_are_an_add_and_nothing_else_is() {
+        let check = |effect: Effect, is_add, delta| {
+            assert_eq!((effect.is_add(), effect.delta()), (is_add, delta), "{effect:?}");
+        };
+        let add = Effect::add(1, 3, ExpiryEffect::Keep);
+        let delete = Effect::assign(Some(3), None, ExpiryEffect::Clear);
+        check(add, true, 2);
+        check(compose(&add, &Effect::add(3, 8, ExpiryEffect::Keep)).unwrap(), true, 7);
+        check(compose(&add, &delete).unwrap(), false, 0);
+        check(Effect::assign(Some(1), Some(3), ExpiryEffect::Keep), false, 0);
+        check(delete, false, 0);
+    }
 }

@@ -125,8 +125,10 @@ impl Shard {
         let hash = hash64(self.seed, name.as_bytes());
         let before = match self.counters.find(hash, |c| c.name == name) {
             None => Counter::ABSENT,
-            Some(c) if !c.expires => c.plain(),
-            Some(c) => Counter { expires_at: self.expiries.get(name), ..c.plain() },
+            Some(c) => {
+                let expires_at = if c.expires { self.expiries.get(name) } else { None };
+                Counter { expires_at, ..c.plain() }
+            }
         };
         let after = fold(before, effect).map_err(|mismatch| FoldError::Mismatch {
             shard: self.id,
@@ -186,6 +188,59 @@ impl Shard {
                 (stream.mark, stream.checkpoint) = (*mark, *checkpoint);
             }
             _ => unreachable!("the snapshot's reader pairs keys with their values"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{FoldError, follow};
+    use crate::record::{Header, Kind};
+    use crate::snapshot::ShardMeta;
+
+    const META: ShardMeta = ShardMeta { epoch: 3, batch: 7, time_ms: 100, window_ms: 5 };
+    const BATCH: Header = Header { kind: Kind::Batch, shard: 2, epoch: 3, batch: 8, time_ms: 100 };
+    const EPOCH: Header = Header { kind: Kind::Epoch, epoch: 4, batch: 7, ..BATCH };
+
+    fn follows(header: Header) {
+        let mut meta = META;
+        assert_eq!(follow(&mut meta, &header), Ok(()));
+        let Header { epoch, batch, time_ms, .. } = header;
+        assert_eq!(meta, ShardMeta { epoch, batch, time_ms, ..META });
+    }
+
+    fn is_refused(header: Header, what: &'static str, expected: u64, found: u64) {
+        let mut meta = META;
+        let refusal = FoldError::Order { shard: 2, what, expected, found };
+        assert_eq!(follow(&mut meta, &header), Err(refusal));
+        assert_eq!(meta, META, "what is refused changes nothing");
+    }
+
+    #[test]
+    fn batches_follow_by_one_within_their_epoch() {
+        follows(BATCH);
+        for batch in [0, 7, 9] {
+            is_refused(Header { batch, ..BATCH }, "batch", 8, batch);
+        }
+        for epoch in [2, 4] {
+            is_refused(Header { epoch, ..BATCH }, "epoch", 3, epoch);
+        }
+    }
+
+    #[test]
+    fn epochs_rise() {
+        follows(EPOCH);
+        follows(Header { epoch: 9, ..EPOCH });
+        for epoch in [0, 2, 3] {
+            is_refused(Header { epoch, ..EPOCH }, "epoch", 4, epoch);
+        }
+    }
+
+    #[test]
+    fn log_time_does_not_step_back() {
+        follows(Header { time_ms: 101, ..BATCH });
+        for header in [BATCH, EPOCH, Header { kind: Kind::Barrier, ..BATCH }] {
+            is_refused(Header { time_ms: 99, ..header }, "time", 100, 99);
         }
     }
 }

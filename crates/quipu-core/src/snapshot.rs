@@ -245,11 +245,6 @@ impl ChangeSet {
         self.bytes
     }
 
-    /// How many keys changed.
-    pub fn len(&self) -> usize {
-        self.changes.len()
-    }
-
     /// Whether nothing changed.
     pub fn is_empty(&self) -> bool {
         self.changes.is_empty()
@@ -307,7 +302,7 @@ pub fn put_change(out: &mut Vec<u8>, place: &Place, change: &Change) {
         Change::Counter(effect) => record::put_slot(&mut body, b"-", 1, effect),
         Change::Token(record) => put_token_item(&mut body, record),
         Change::Stream { mark, checkpoint } => {
-            body.push(u8::from(mark.is_some()) | u8::from(checkpoint.is_some()) << 1);
+            body.push(u8::from(mark.is_some()) + 2 * u8::from(checkpoint.is_some()));
             [mark, checkpoint].into_iter().flatten().for_each(|n| put_varint(&mut body, *n));
         }
     }
@@ -430,4 +425,68 @@ fn read_token_item(r: &mut Reader<'_>) -> Result<TokenRecord, RecordError> {
     let epoch = r.varint("epoch")?;
     let batch = r.varint("batch")?;
     record::read_token_record(r, epoch, batch)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{CHANGE_BYTES, ChangeSet, ItemValue};
+    use crate::effect::{Counter, Effect, ExpiryEffect};
+    use crate::outcome::Verdict;
+    use crate::record::{Header, Kind, put_header, put_slot, put_stream};
+    use crate::token::TokenRecord;
+
+    /// A record of one batch: an add of 1 to a counter, and the mark of a stream.
+    fn payload(batch: u64, counter: &str, stream: &str) -> Vec<u8> {
+        let mut out = Vec::new();
+        put_header(&mut out, &Header { kind: Kind::Batch, shard: 0, epoch: 0, batch, time_ms: 0 });
+        for count in [1_u32, 0, 1] {
+            out.extend_from_slice(&count.to_le_bytes());
+        }
+        let before = batch as i64 - 1;
+        let effect = Effect::add(before, before + 1, ExpiryEffect::Keep);
+        put_slot(&mut out, counter.as_bytes(), 1, &effect);
+        put_stream(&mut out, stream.as_bytes(), batch, false);
+        out
+    }
+
+    #[test]
+    fn memory_is_counted_once_for_each_key_with_what_it_has_on_the_heap() {
+        let check = |counter: &str, heap_bytes: usize| {
+            let mut set = ChangeSet::default();
+            assert!(set.is_empty() && set.bytes() == 0);
+            for batch in 1..4 {
+                set.fold_payload(&payload(batch, counter, "stream")).unwrap();
+                assert_eq!(set.bytes(), 2 * CHANGE_BYTES + heap_bytes + 6, "{counter}");
+            }
+            assert!(!set.is_empty());
+            assert_eq!(set.take().len(), 3, "the shard is the third");
+            assert!(set.is_empty() && set.bytes() == 0);
+        };
+        check("c", 0);
+        check("the-longest-name-in-place", 25);
+        check("the-longest-name-in-plac", 0);
+        check("a-name-that-is-much-longer-than-its-place", 41);
+    }
+    #[test]
+    fn a_snapshot_forgets_tokens_after_their_deadline_and_nothing_else() {
+        let token = TokenRecord {
+            key: 1,
+            fingerprint: 2,
+            verdict: Verdict::Done,
+            value: Some(1),
+            previous: None,
+            applied: 1,
+            expires_at: None,
+            epoch: 1,
+            batch: 1,
+            deadline_ms: 50,
+        };
+        let check = |value: ItemValue, time_ms, expected| {
+            assert_eq!(value.is_forgotten(time_ms), expected, "{value:?} at {time_ms}");
+        };
+        check(ItemValue::Token(token), 50, false);
+        check(ItemValue::Token(token), 51, true);
+        check(ItemValue::Counter(Counter { value: Some(1), expires_at: Some(50) }), 51, false);
+        check(ItemValue::Stream { mark: 1, checkpoint: None }, u64::MAX, false);
+    }
 }

@@ -86,9 +86,45 @@ impl Streams {
             None => _ = self.streams.remove(name),
         }
     }
+}
 
-    /// Every stream in the order of names.
-    pub fn iter(&self) -> impl Iterator<Item = (&[u8], &Stream)> {
-        self.streams.iter().map(|(name, stream)| (&**name, stream))
+#[cfg(test)]
+mod tests {
+    use super::{Place, Streams};
+    use crate::outcome::Refusal;
+
+    #[test]
+    fn a_refusal_holds_what_is_later_until_its_sequence_comes_again() {
+        let mut streams = Streams::default();
+        assert!(streams.is_empty());
+        streams.entry(b"s").mark = 10;
+        assert!(!streams.is_empty() && streams.len() == 1);
+        // What was counted cannot be held: its sender would wait for ever.
+        for counted in [9, 10] {
+            streams.hold(b"s", counted);
+            assert_eq!(streams.place(b"s", counted), Ok(Place::Repeat));
+            assert_eq!(streams.place(b"s", 11), Ok(Place::New));
+        }
+        for (refused, held) in [(13, 13), (12, 12), (14, 12)] {
+            streams.hold(b"s", refused);
+            for earlier in [11, held] {
+                assert_eq!(streams.place(b"s", earlier), Ok(Place::New));
+            }
+            assert_eq!(streams.place(b"s", held + 1), Err(Refusal::Held { sequence: held }));
+            assert_eq!(streams.place(b"s", 10), Ok(Place::Repeat));
+        }
+    }
+
+    #[test]
+    fn a_stream_is_put_back_as_it_was() {
+        let mut streams = Streams::default();
+        assert_eq!(streams.get(b"s"), None);
+        streams.entry(b"s").mark = 1;
+        let before = streams.get(b"s").copied();
+        streams.entry(b"s").mark = 2;
+        streams.restore(b"s", before);
+        assert_eq!(streams.get(b"s").copied(), before);
+        streams.restore(b"s", None);
+        assert!(streams.get(b"s").is_none() && streams.is_empty());
     }
 }

@@ -84,7 +84,7 @@ pub fn uuid_v7_ms(token: &[u8]) -> Option<u64> {
         let is_dash = matches!(i, 8 | 13 | 18 | 23);
         match char::from(byte).to_digit(16) {
             None if is_dash && byte == b'-' => {}
-            Some(digit) if !is_dash && i < 13 => ms = ms << 4 | u64::from(digit),
+            Some(digit) if !is_dash && i < 14 => ms = ms * 16 + u64::from(digit),
             Some(_) if !is_dash => {}
             _ => return None,
         }
@@ -189,17 +189,12 @@ impl Tokens {
         }
         before - self.len()
     }
-
-    /// Every remembered token, in no order.
-    pub fn iter(&self) -> impl Iterator<Item = &TokenRecord> {
-        self.table.iter()
-    }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{deadline, scope_key, uuid_v7_ms};
-    use crate::outcome::Refusal;
+    use super::{TokenRecord, Tokens, deadline, scope_key, uuid_v7_ms};
+    use crate::outcome::{Refusal, Verdict};
 
     const MS: u64 = 0x0199_0000_0000;
     const UUID: &[u8] = b"01990000-0000-7abc-8def-0123456789ab";
@@ -211,6 +206,11 @@ mod tests {
         assert_eq!(uuid_v7_ms(b"01990000-0000-4abc-8def-0123456789ab"), None);
         assert_eq!(uuid_v7_ms(b"01990000x0000-7abc-8def-0123456789ab"), None);
         assert_eq!(uuid_v7_ms(b"order-17"), None);
+        // A digit where a dash should be, a dash and a letter where digits should be.
+        assert_eq!(uuid_v7_ms(b"0199000000000-7abc-8def-0123456789ab"), None);
+        assert_eq!(uuid_v7_ms(b"01990000-0000-7abc-8def-0123456789-b"), None);
+        assert_eq!(uuid_v7_ms(b"01990000-0000-7abc-8def-0123456789ag"), None);
+        assert_eq!(uuid_v7_ms(b"0199abcd-ef01-7abc-8def-0123456789ab"), Some(0x0199_abcd_ef01));
     }
 
     #[test]
@@ -231,5 +231,45 @@ mod tests {
         assert_ne!(key, scope_key(1, "b", UUID, 0));
         assert_ne!(key, scope_key(1, "a", UUID, 1));
         assert_ne!(scope_key(1, "a", b"k", 0), scope_key(1, "a", b"K", 0));
+    }
+    fn record(key: u128, deadline_ms: u64) -> TokenRecord {
+        TokenRecord {
+            key,
+            fingerprint: 0,
+            verdict: Verdict::Done,
+            value: Some(1),
+            previous: None,
+            applied: 1,
+            expires_at: None,
+            epoch: 1,
+            batch: 1,
+            deadline_ms,
+        }
+    }
+
+    #[test]
+    fn a_token_is_found_until_its_deadline_and_swept_in_the_second_after() {
+        let mut tokens = Tokens::default();
+        assert!(tokens.is_empty());
+        tokens.remember(record(7, 1500));
+        assert!(!tokens.is_empty() && tokens.len() == 1);
+        assert!(tokens.find(7, 1500).is_some() && tokens.find(7, 1501).is_none());
+        assert_eq!(tokens.sweep(1999, 9), 0, "tokens go by whole seconds");
+        assert!(tokens.find(7, 1500).is_some());
+        assert_eq!(tokens.sweep(2000, 9), 1);
+        assert!(tokens.find(7, 1500).is_none() && tokens.is_empty());
+    }
+
+    #[test]
+    fn a_sweep_takes_no_more_steps_than_it_may_and_leaves_what_was_renewed() {
+        let mut tokens = Tokens::default();
+        (0..4).for_each(|key| tokens.remember(record(key, 1500)));
+        tokens.remember(record(3, 2000));
+        assert_eq!(tokens.sweep(2000, 1), 0, "the renewed one was the newest");
+        assert_eq!(tokens.sweep(2000, 2), 2);
+        assert_eq!(tokens.sweep(2000, 9), 1);
+        assert!(tokens.find(3, 2000).is_some() && tokens.len() == 1);
+        assert_eq!(tokens.sweep(2999, 9) + tokens.len(), 1);
+        assert_eq!(tokens.sweep(3000, 9), 1);
     }
 }

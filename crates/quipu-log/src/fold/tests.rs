@@ -14,8 +14,9 @@ use stdx::hash::hash64;
 
 use crate::{
     audit::{Audit, audit},
-    fold::{FoldFailed, Folder, Outcome},
+    fold::{Changes, FoldFailed, Folder, Outcome, changes::is_run},
     snapshot::{self, Newest},
+    sorted_file::{Header, Kind},
     storage::{
         Storage, StorageFile,
         fault::{Faulty, Verdict},
@@ -387,11 +388,7 @@ fn the_audit_finds_a_snapshot_that_says_something_else_than_the_log() {
     });
     let counter = changed.unwrap();
     counter.value = counter.value.map(|value| value + 1);
-    let header = crate::sorted_file::Header {
-        kind: crate::sorted_file::Kind::Snapshot,
-        store_id: 99,
-        position: newest.position,
-    };
+    let header = Header { kind: Kind::Snapshot, store_id: 99, position: newest.position };
     let mut writer = crate::sorted_file::Writer::create(&memory, &newest.file, &header).unwrap();
     for (place, value) in &items {
         writer.put(|out| quipu_core::snapshot::put_item(out, place, value)).unwrap();
@@ -401,4 +398,34 @@ fn the_audit_finds_a_snapshot_that_says_something_else_than_the_log() {
     assert!(!audit.is_clean());
     assert_eq!((audit.different, audit.differences.len()), (1, 1), "{audit:?}");
     assert_eq!(audit.unfit.len(), 1, "what follows does not fit the changed counter either");
+}
+
+#[test]
+fn changes_are_spilled_only_above_their_memory_and_leave_nothing() {
+    let mut shard = Shard::new(0, SEED, ShardLimits { streams_max: 1 });
+    let mut payload = Vec::new();
+    shard.begin_epoch(1, WINDOW_MS, &mut payload);
+    let context = Context { now_ms: 1, no_room: None, memory_full: false, tokens_full: false };
+    for name in ["a", "b"] {
+        let op = Op { name, action: Action::Add(Add::plain(1)), token: Token::None };
+        shard.execute(&context, hash64(SEED, name.as_bytes()), &op).result.unwrap();
+    }
+    shard.seal(u64::MAX, &mut payload);
+    let mut set = quipu_core::snapshot::ChangeSet::default();
+    set.fold_payload(&payload).unwrap();
+    let check = |memory_bytes: usize, expected: usize| {
+        let memory = Memory::new();
+        let header = Header { kind: Kind::Snapshot, store_id: 99, position: 1 };
+        let mut changes = Changes::new(memory.clone(), header, memory_bytes);
+        changes.add(1, &payload).unwrap();
+        let names = memory.list().unwrap();
+        assert!(names.iter().all(|name| is_run(name)), "{names:?}");
+        assert_eq!((names.len(), changes.runs()), (expected, expected), "{memory_bytes}");
+        let length = |name: &String| memory.open(name).unwrap().length().unwrap();
+        assert_eq!(changes.spilled_bytes(), names.iter().map(length).sum::<u64>());
+        changes.remove_runs().unwrap();
+        assert!(memory.list().unwrap().is_empty());
+    };
+    check(set.bytes(), 0);
+    check(set.bytes() - 1, 1);
 }

@@ -307,7 +307,7 @@ fn check_sizes<S: Storage>(storage: &S, options: &mut Options) -> Result<(), Rec
     options.segment_bytes = options.segment_bytes.next_multiple_of(u64::from(block));
     let frame = frame::extent(u64::from(options.frame_bytes_max), block);
     // Header, two largest frames and a mark: "well below the segment size" in its weakest form.
-    if options.segment_bytes < 2 * u64::from(block) + 2 * frame {
+    if options.segment_bytes < 2 * (u64::from(block) + frame) {
         let (segment_bytes, frame_bytes_max) = (options.segment_bytes, options.frame_bytes_max);
         return Err(RecoverError::SegmentTooSmall { segment_bytes, frame_bytes_max });
     }
@@ -543,14 +543,13 @@ impl Beyond {
         reader: &mut Reader<'_, F>,
         segment: &Segment<F>,
     ) -> io::Result<()> {
-        let mut offset = from;
-        while offset < segment.length {
+        let block_bytes = segment.header.block_bytes;
+        for offset in (from..segment.length).step_by(block_bytes as usize) {
             if !reader.is_zero(offset)? {
                 self.blocks += 1;
-                self.bytes += u64::from(segment.header.block_bytes);
+                self.bytes += u64::from(block_bytes);
                 self.note(index, offset, reader.header(offset)?);
             }
-            offset += u64::from(segment.header.block_bytes);
         }
         Ok(())
     }

@@ -4,6 +4,7 @@ mod basic;
 mod crash;
 mod damage;
 mod fault;
+mod report;
 
 use std::convert::Infallible;
 
