@@ -197,6 +197,7 @@ mod tests {
         let set = Effect::assign(Some(0), Some(5), ExpiryEffect::Clear);
         assert!(fold(Counter::ABSENT, &set).is_err());
     }
+
     #[test]
     fn adds_in_a_row_are_an_add_and_nothing_else_is() {
         let check = |effect: Effect, is_add, delta| {

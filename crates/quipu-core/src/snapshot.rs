@@ -467,6 +467,7 @@ mod tests {
         check("the-longest-name-in-plac", 0);
         check("a-name-that-is-much-longer-than-its-place", 41);
     }
+
     #[test]
     fn a_snapshot_forgets_tokens_after_their_deadline_and_nothing_else() {
         let token = TokenRecord {

@@ -232,6 +232,7 @@ mod tests {
         assert_ne!(key, scope_key(1, "a", UUID, 1));
         assert_ne!(scope_key(1, "a", b"k", 0), scope_key(1, "a", b"K", 0));
     }
+
     fn record(key: u128, deadline_ms: u64) -> TokenRecord {
         TokenRecord {
             key,
