@@ -12,11 +12,11 @@ log=$(mktemp)
 trap 'rm -f "$log"' EXIT
 status=0
 {
-  cargo test --workspace --no-fail-fast || exit $?
+  cargo test --locked --workspace --no-fail-fast || exit $?
   # Every deliberate bug of core and log is caught by a direct check.
-  cargo test -p quipu-log --features canary --test canaries || exit $?
+  cargo test --locked -p quipu-log --features canary --test canaries || exit $?
   # The corpora of the fuzz targets and some mutations of them.
-  CARGO_TARGET_DIR="${CARGO_TARGET_DIR:-target}/fuzz" cargo test --manifest-path fuzz/Cargo.toml
+  CARGO_TARGET_DIR="${CARGO_TARGET_DIR:-target}/fuzz" cargo test --locked --manifest-path fuzz/Cargo.toml
 } 2>&1 | tee "$log" || status=$?
 
 # cargo prints one "test result:" line per test binary; the sum is what a reader wants to know.
