@@ -10,11 +10,13 @@ mod output;
 mod sabotage;
 mod settings;
 
-use std::process::ExitCode;
+use std::panic;
+use std::process::{self, ExitCode};
 
 use clap::Parser as _;
 
 fn main() -> ExitCode {
+    end_with_the_first_panic();
     match args::Args::parse().command.run() {
         Ok(code) => code,
         Err(error) => {
@@ -26,4 +28,14 @@ fn main() -> ExitCode {
             })
         }
     }
+}
+
+/// A broken assertion ends the process, in builds that could unwind too: a node that lives on without
+/// one of its threads answers some of its clients and leaves the others waiting.
+fn end_with_the_first_panic() {
+    let tell = panic::take_hook();
+    panic::set_hook(Box::new(move |about| {
+        tell(about);
+        process::abort();
+    }));
 }
