@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use quipu_proof::chance::Chance;
 use quipu_proof::disk::{DiskError, Keep, LossyDisk, Names};
-use quipu_proof::node::{PATIENCE, poll};
+use quipu_proof::node::poll;
 use quipu_proof::trial::End;
 
 use crate::books::Account;
@@ -18,6 +18,10 @@ use crate::system::{Client, Life, NoAnswer, Place, System, SystemError};
 
 /// Starts when the port was taken by somebody else in between.
 const PORT_ATTEMPTS: usize = 3;
+
+/// How long a start may take to its first answer, and then to its first write, before it counts as
+/// refused. Guess: ten times what the slowest of them takes.
+const ANSWER_WITHIN: Duration = Duration::from_secs(20);
 
 /// Why a cell could not be measured.
 #[derive(Debug, thiserror::Error)]
@@ -211,7 +215,7 @@ fn begin_once(system: &dyn System, place: &Place) -> Result<Begun, SystemError> 
     let started = Instant::now();
     let mut life = system.start(place)?;
     let (mut ended, mut why) = (None, String::new());
-    let answered = poll(PATIENCE, || {
+    let answered = poll(ANSWER_WITHIN, || {
         ended = life.ended();
         if ended.is_some() {
             return Some(None);
@@ -241,8 +245,7 @@ fn first_read(life: &dyn Life) -> Result<Box<dyn Client>, NoAnswer> {
     Ok(client)
 }
 
-/// Sends an operation again and again; a system that has taken none when patience is over does not
-/// serve.
+/// Sends an operation again and again; a system that has taken none in time does not serve.
 fn add_until_acknowledged(
     client: &mut dyn Client,
     counter: &str,
@@ -250,7 +253,7 @@ fn add_until_acknowledged(
 ) -> Result<(), NoAnswer> {
     let mut error = NoAnswer(String::new());
     let mut add = || client.add(counter, token).map_err(|why| error = why).ok();
-    poll(PATIENCE, &mut add).ok_or_else(|| NoAnswer(format!("reads, and no writes: {error}")))
+    poll(ANSWER_WITHIN, &mut add).ok_or_else(|| NoAnswer(format!("reads, and no writes: {error}")))
 }
 
 /// The folder of a cell.
