@@ -29,6 +29,7 @@ pub(crate) const USAGE: &str = "usage: cargo xtask evidence [options] [RUNNER...
   --record         add to docs/evidence/evidence.json and write the table of the README
   --add FILE       the last line that a runner printed elsewhere, in place of running it; again for
                    more; with --record it is kept
+  --at COMMIT      what was checked out where the added reports were made
   --list           the runners, and what each is for
   RUNNER...        only these; `mutants`, `mutants_rest`, `peers`, and `faults`, which the tests run
                    too, run only when they are named or with --long; `peers` takes 15 minutes or, if
@@ -46,6 +47,7 @@ struct Options {
     is_list: bool,
     only: Vec<String>,
     added: Vec<PathBuf>,
+    at: Option<String>,
 }
 
 impl Options {
@@ -57,6 +59,7 @@ impl Options {
             is_list: false,
             only: Vec::new(),
             added: Vec::new(),
+            at: None,
         };
         let mut words = words.iter();
         while let Some(word) = words.next() {
@@ -72,6 +75,7 @@ impl Options {
                 }
                 "--record" => options.is_recorded = true,
                 "--add" => options.added.push(PathBuf::from(value()?)),
+                "--at" => options.at = Some(commit(value()?)?),
                 "--list" => options.is_list = true,
                 option if option.starts_with('-') => bail!("unknown option {option}\n{USAGE}"),
                 name => options.only.push(runner::find(name)?.name.to_owned()),
@@ -87,6 +91,13 @@ impl Options {
         }
         self.only.iter().any(|name| name == runner.name)
     }
+}
+
+/// The short name of a commit; of the present one, whether files differ from it.
+fn commit(name: &str) -> Result<String> {
+    let of: &[&str] = if name == "HEAD" { &["--dirty"] } else { &[name] };
+    let describe = [&["describe", "--always", "--abbrev=12"], of].concat();
+    Ok(checkout::output("git", &describe)?.trim().to_owned())
 }
 
 /// Where what was found is kept.
@@ -113,10 +124,9 @@ pub(crate) fn run(words: &[&str]) -> Result<()> {
     } else {
         options.added.iter().map(|path| report::Report::read(path)).collect::<Result<_>>()?
     };
-    let run = record::Run::of(&reports)?;
+    let run = record::Run::of(&reports, options.at.map_or_else(|| commit("HEAD"), Ok)?);
     if options.is_recorded {
-        // Before the others, which make the checkout another than the one that was measured.
-        peers::write(&reports)?;
+        peers::write(&reports, run.commit())?;
     }
     let fresh = Record::of(&run);
     record.add(run);
@@ -177,9 +187,14 @@ mod tests {
 
     #[test]
     fn wrong_options_are_refused() {
-        for words in
-            [&["--second"][..], &["--seconds"], &["--long", "x"], &["--long", "-1"], &["x"]]
-        {
+        for words in [
+            &["--second"][..],
+            &["--seconds"],
+            &["--long", "x"],
+            &["--long", "-1"],
+            &["--at", "no commit"],
+            &["x"],
+        ] {
             assert!(Options::parse(words).is_err(), "{words:?}");
         }
     }

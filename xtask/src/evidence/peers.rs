@@ -96,26 +96,25 @@ fn title<'a>(report: &'a Report, key: &'a str) -> &'a str {
     report.notes.get(&format!("{key}.title")).map_or(key, String::as_str)
 }
 
-/// Writes what was measured into the page.
+/// Writes what was measured at a commit into the page.
 ///
 /// # Errors
 /// The page has no place for it, or cannot be written.
-pub(crate) fn write(reports: &[Report]) -> Result<()> {
+pub(crate) fn write(reports: &[Report], commit: &str) -> Result<()> {
     let Some(report) = reports.iter().find(|report| report.runner == RUNNER) else {
         return Ok(());
     };
     let path = checkout::root().join(PAGE);
     let page = fs::read_to_string(&path).with_context(|| format!("reading {PAGE}"))?;
-    let measured = measured(report, &machine()?);
+    let measured = measured(report, &machine(commit)?);
     let written = with_table(&page, (BEGIN, END), &measured).with_context(|| PAGE.to_owned())?;
     fs::write(&path, written).with_context(|| format!("writing {PAGE}"))
 }
 
 /// What the figures depend on beside the systems.
-fn machine() -> Result<String> {
+fn machine(commit: &str) -> Result<String> {
     let kernel = checkout::output("uname", &["-sr"])?;
-    let commit = checkout::output("git", &["describe", "--always", "--dirty", "--abbrev=12"])?;
-    Ok(format!("{}, commit {}, {}", crate::bench::timestamp(), commit.trim(), kernel.trim()))
+    Ok(format!("{}, commit {commit}, {}", crate::bench::timestamp(), kernel.trim()))
 }
 
 fn measured(report: &Report, machine: &str) -> String {

@@ -8,7 +8,6 @@ use anyhow::{Context, Result};
 use serde_json::{Map, Value, json};
 
 use crate::bench::timestamp;
-use crate::checkout;
 use crate::evidence::report::Report;
 use crate::evidence::runner;
 
@@ -28,23 +27,24 @@ pub(crate) struct Run {
 }
 
 impl Run {
-    /// The run that these reports are of.
-    ///
-    /// # Errors
-    /// The checkout cannot be asked what it is.
-    pub(crate) fn of(reports: &[Report]) -> Result<Self> {
-        let commit = checkout::output("git", &["describe", "--always", "--dirty", "--abbrev=12"])?;
+    /// The run that these reports are of, made at a commit.
+    pub(crate) fn of(reports: &[Report], commit: String) -> Self {
         let named = |report: &Report, text: &String| format!("{}: {text}", report.runner);
         let all = |list: fn(&Report) -> &Vec<String>| -> Vec<String> {
             reports.iter().flat_map(|r| list(r).iter().map(move |text| named(r, text))).collect()
         };
-        Ok(Self {
+        Self {
             ended: timestamp(),
-            commit: commit.trim().to_owned(),
+            commit,
             figures: sum(reports.iter().map(|report| (&report.runner, &report.figures))),
             failures: all(|report| &report.failures),
             skipped: all(|report| &report.skipped),
-        })
+        }
+    }
+
+    /// What was checked out.
+    pub(crate) fn commit(&self) -> &str {
+        &self.commit
     }
 
     fn to_json(&self) -> Value {
@@ -199,7 +199,7 @@ mod tests {
             figures: BTreeMap::from([("fold.executions".to_owned(), count)]),
             ..Report::default()
         };
-        let run = Run::of(&[report(3), report(4)]).unwrap();
+        let run = Run::of(&[report(3), report(4)], "c".to_owned());
         assert_eq!(run.figures["fuzz"]["fold.executions"], 7);
     }
 
