@@ -191,7 +191,7 @@ impl<S: Storage> Folder<S> {
     /// # Errors
     /// See [`FoldFailed`].
     pub fn run(&mut self, cancel: &AtomicBool) -> Result<Outcome, FoldFailed> {
-        self.remove_leftovers()?;
+        remove_leftovers(&self.pool.storage)?;
         let metas = self.check_base()?;
         let upto = self.pool.sealed().iter().map(|info| info.positions.end - 1).max().unwrap_or(0);
         if upto <= self.position() {
@@ -208,7 +208,7 @@ impl<S: Storage> Folder<S> {
         // Also after a failure: what it wrote may be what filled the disk.
         let removed = changes.remove_runs();
         if !matches!(written, Ok(true)) {
-            self.remove_leftovers()?;
+            remove_leftovers(&self.pool.storage)?;
             return written.map(|_| Outcome::Cancelled);
         }
         removed?;
@@ -321,15 +321,18 @@ impl<S: Storage> Folder<S> {
         }
         Ok(retired)
     }
+}
 
-    /// Removes what an interrupted fold left.
-    fn remove_leftovers(&self) -> Result<(), FoldFailed> {
-        let storage = &self.pool.storage;
-        for name in storage.list().map_err(failed("list", "the data directory"))? {
-            if name == UNFINISHED || changes::is_run(&name) {
-                storage.remove(&name).map_err(failed("remove", &name))?;
-            }
+/// Removes what an interrupted fold left. A start does it before it asks for room itself: a fold that
+/// a crash ended may have filled the disk.
+///
+/// # Errors
+/// The directory cannot be listed, or a file not be removed.
+pub fn remove_leftovers<S: Storage>(storage: &S) -> Result<(), SortedFileError> {
+    for name in storage.list().map_err(failed("list", "the data directory"))? {
+        if name == UNFINISHED || changes::is_run(&name) {
+            storage.remove(&name).map_err(failed("remove", &name))?;
         }
-        Ok(())
     }
+    Ok(())
 }

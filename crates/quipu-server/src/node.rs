@@ -10,7 +10,7 @@ use quipu_core::clock::ClockDoubt;
 use quipu_core::failpoint::{Point, reach};
 use quipu_core::node::{Nature, Node};
 use quipu_core::shard::{Shard, ShardLimits};
-use quipu_log::fold::Folder;
+use quipu_log::fold::{self, Folder};
 use quipu_log::log::local::WalLog;
 use quipu_log::log::{Cut, Log, LogError};
 use quipu_log::snapshot::{self, Newest};
@@ -257,6 +257,7 @@ fn open(settings: &Settings) -> Result<Store, StartError> {
     }
     let limits = ShardLimits { streams_max: settings.tokens.streams_max };
     let mut recovering = Recovering::new(seed, limits);
+    fold::remove_leftovers(&storage)?;
     let newest = snapshot::newest(&storage, seed)?;
     if let Some(newest) = &newest.snapshot {
         snapshot::load(&storage, newest, |place, value| recovering.load(place, value))?;

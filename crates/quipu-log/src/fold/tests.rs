@@ -14,8 +14,8 @@ use stdx::hash::hash64;
 
 use crate::{
     audit::{Audit, audit},
-    fold::{Changes, FoldFailed, Folder, Outcome, changes::is_run},
-    snapshot::{self, Newest},
+    fold::{Changes, FoldFailed, Folder, Outcome, changes::is_run, remove_leftovers},
+    snapshot::{self, Newest, UNFINISHED},
     sorted_file::{Header, Kind},
     storage::{
         Storage, StorageFile,
@@ -243,6 +243,19 @@ fn a_cancelled_fold_leaves_everything_as_it_was() {
     assert_eq!(node.folder.run(&AtomicBool::new(true)).unwrap(), Outcome::Cancelled);
     assert_eq!(memory.list().unwrap(), before);
     assert!(matches!(node.fold().unwrap(), Outcome::Folded(_)));
+}
+
+#[test]
+fn what_an_interrupted_fold_left_is_removed_and_nothing_else() {
+    let disk = Memory::new();
+    let kept = ["STORE", "segment-0000000000000001.wal", "segment-0000000000000002.spare"];
+    for name in kept.into_iter().chain([UNFINISHED, "fold-0.run", "fold-17.run"]) {
+        disk.create(name).expect("memory takes files");
+    }
+    remove_leftovers(&disk).expect("memory removes");
+    let mut left = disk.list().expect("memory lists");
+    left.sort();
+    assert_eq!(left, kept);
 }
 
 #[test]
