@@ -121,7 +121,7 @@ fn measured(report: &Report, machine: &str) -> String {
     let figure = |name: &str| report.figures.get(name).copied().unwrap_or_default();
     let disk = report.notes.get("disk").map_or("unknown", String::as_str);
     let mut text = format!(
-        "Measured {machine}, {} cores; a sync of 4 KiB on its disk ({disk}) took {} us (median).\n\
+        "Recorded {machine}, {} cores; a sync of 4 KiB on its disk ({disk}) took {} us (median).\n\
          {} clients with {} counters each, one operation in flight each; every life had {} to {} ms \
          of load and then up to {} acknowledgements more.\n\n",
         figure("cores"),
