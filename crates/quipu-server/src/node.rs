@@ -62,9 +62,14 @@ pub enum StartError {
     /// The log.
     #[error(transparent)]
     Recover(#[from] RecoverError),
-    /// The snapshot.
-    #[error(transparent)]
-    Snapshot(#[from] SortedFileError),
+    /// The snapshot, or what an interrupted fold left.
+    #[error("the snapshots in {} cannot be read or tidied up", data_dir.display())]
+    Snapshot {
+        /// The data directory.
+        data_dir: PathBuf,
+        /// Which file, and why.
+        source: SortedFileError,
+    },
     /// The clock.
     #[error(transparent)]
     Clock(#[from] ClockDoubt),
@@ -257,11 +262,8 @@ fn open(settings: &Settings) -> Result<Store, StartError> {
     }
     let limits = ShardLimits { streams_max: settings.tokens.streams_max };
     let mut recovering = Recovering::new(seed, limits);
-    fold::remove_leftovers(&storage)?;
-    let newest = snapshot::newest(&storage, seed)?;
-    if let Some(newest) = &newest.snapshot {
-        snapshot::load(&storage, newest, |place, value| recovering.load(place, value))?;
-    }
+    let newest = load(&storage, seed, &mut recovering)
+        .map_err(|source| StartError::Snapshot { data_dir: settings.data_dir.clone(), source })?;
     let Recovered { wal, preparer, report } =
         recover(&storage, options, newest.start(), |_, payload| recovering.fold(payload))?;
     let notes = notes(&newest, &report);
@@ -272,6 +274,20 @@ fn open(settings: &Settings) -> Result<Store, StartError> {
     begin_epoch(&mut log, &mut shards, &clock, settings)?;
     let truncated_bytes = report.cut.map_or(0, |cut| cut.bytes);
     Ok(Store { log, preparer, folder, shards, seed, clock, notes, truncated_bytes })
+}
+
+/// Tidies up after an interrupted fold and loads the newest snapshot that holds.
+fn load(
+    storage: &Os,
+    store_id: u64,
+    recovering: &mut Recovering,
+) -> Result<Newest, SortedFileError> {
+    fold::remove_leftovers(storage)?;
+    let newest = snapshot::newest(storage, store_id)?;
+    if let Some(newest) = &newest.snapshot {
+        snapshot::load(storage, newest, |place, value| recovering.load(place, value))?;
+    }
+    Ok(newest)
 }
 
 /// What an operator should know of the start.
