@@ -88,7 +88,7 @@ fn write(value: &Value, out: &mut Vec<u8>) {
     }
 }
 
-const SHAPES: [Shape; 12] = [
+const SHAPES: [Shape; 13] = [
     Shape::Integer,
     Shape::Value,
     Shape::Previous,
@@ -99,6 +99,7 @@ const SHAPES: [Shape; 12] = [
     Shape::TtlMillis,
     Shape::Type,
     Shape::Added,
+    Shape::Increased,
     Shape::Found,
     Shape::Taken,
 ];

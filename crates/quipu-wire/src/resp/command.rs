@@ -6,6 +6,7 @@
 mod connection;
 mod counter;
 mod expire;
+mod increx;
 mod keys;
 mod quipu;
 pub mod table;
@@ -112,6 +113,8 @@ pub enum Shape {
     Type,
     /// `[value, applied, position, repeat]` (QUIPU.ADD); the value is null where no counter is.
     Added,
+    /// `[value, applied]`, the value 0 where no counter is (INCREX).
+    Increased,
     /// `[value, position]` (QUIPU.GET).
     Found,
     /// `[value taken, position, repeat]` (QUIPU.TAKE).

@@ -216,6 +216,10 @@ fn shaped(
 ) {
     let done = outcome.verdict == Verdict::Done;
     match shape {
+        // Its bounds are always given, so that only the way to one of them can be too long.
+        Shape::Increased if outcome.verdict == Verdict::Overflow => {
+            error(out, "ERR", &"applied increment would overflow");
+        }
         _ if outcome.verdict == Verdict::Overflow => {
             error(out, "ERR", &"increment or decrement would overflow");
         }
@@ -235,6 +239,11 @@ fn shaped(
             integer(out, outcome.applied);
             put_position(out, position);
             bulk(out, outcome.repeat.word().as_bytes());
+        }
+        Shape::Increased => {
+            array(out, 2);
+            integer(out, outcome.value.unwrap_or(0));
+            integer(out, outcome.applied);
         }
         Shape::Found => {
             array(out, 2);

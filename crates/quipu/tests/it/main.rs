@@ -16,6 +16,7 @@ mod clients;
 mod commits;
 mod differential;
 mod faults;
+mod increx;
 mod ingest;
 mod kill_loop;
 mod limits;

@@ -1,7 +1,7 @@
 //! The one list of commands. It feeds look-up, arity errors and the replies of COMMAND.
 
 use super::counter::Parsed;
-use super::{Command, connection, counter, expire, keys, quipu};
+use super::{Command, connection, counter, expire, increx, keys, quipu};
 use crate::resp::error::{CommandError, Echo};
 use crate::resp::frame::Request;
 
@@ -110,6 +110,7 @@ pub const ROWS: &[Row] = &[
     row(("incrby", 3), PUT, ONE_KEY, counter::incrby, "Adds a number to a counter and returns its value."),
     row(("decr", 2), PUT, ONE_KEY, counter::decr, "Takes 1 from a counter and returns its value."),
     row(("decrby", 3), PUT, ONE_KEY, counter::decrby, "Takes a number from a counter and returns its value."),
+    row(("increx", -2), PUT, ONE_KEY, increx::increx, "Adds a number within bounds, sets the expiry, and returns value and applied."),
     row(("get", 2), LOOK, ONE_KEY, counter::get, "Returns a counter's value."),
     row(("mget", -2), LOOK, ALL_KEYS, keys::mget, "Returns the values of several counters."),
     row(("set", -3), PUT, ONE_KEY, counter::set, "Sets a counter to a number."),
