@@ -88,7 +88,7 @@ fn write(value: &Value, out: &mut Vec<u8>) {
     }
 }
 
-const SHAPES: [Shape; 13] = [
+const SHAPES: [Shape; 15] = [
     Shape::Integer,
     Shape::Value,
     Shape::Previous,
@@ -97,6 +97,8 @@ const SHAPES: [Shape; 13] = [
     Shape::Exists,
     Shape::TtlSeconds,
     Shape::TtlMillis,
+    Shape::ExpirySeconds,
+    Shape::ExpiryMillis,
     Shape::Type,
     Shape::Added,
     Shape::Increased,

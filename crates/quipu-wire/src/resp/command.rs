@@ -109,6 +109,10 @@ pub enum Shape {
     TtlSeconds,
     /// The same in milliseconds (PTTL).
     TtlMillis,
+    /// The Unix time of the expiry in seconds, rounded to the nearest; -1 and -2 as TTL (EXPIRETIME).
+    ExpirySeconds,
+    /// The same in milliseconds (PEXPIRETIME).
+    ExpiryMillis,
     /// `string` or `none` (TYPE).
     Type,
     /// `[value, applied, position, repeat]` (QUIPU.ADD); the value is null where no counter is.

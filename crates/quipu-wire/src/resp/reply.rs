@@ -232,6 +232,8 @@ fn shaped(
         Shape::Exists => integer(out, i64::from(outcome.value.is_some())),
         Shape::TtlSeconds => integer(out, ttl(outcome, now_ms, |ms| ms.saturating_add(500) / 1000)),
         Shape::TtlMillis => integer(out, ttl(outcome, now_ms, |ms| ms)),
+        Shape::ExpirySeconds => integer(out, ttl(outcome, 0, |ms| ms.saturating_add(500) / 1000)),
+        Shape::ExpiryMillis => integer(out, ttl(outcome, 0, |ms| ms)),
         Shape::Type => simple(out, if outcome.value.is_some() { "string" } else { "none" }),
         Shape::Added => {
             array(out, 4);

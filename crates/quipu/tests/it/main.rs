@@ -28,5 +28,6 @@ mod streams;
 mod sync_failed;
 mod sync_frozen;
 mod tool;
+mod transfer;
 
 use quipu_proof::{Violation, chance, demand, http, resp};

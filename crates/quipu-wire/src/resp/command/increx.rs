@@ -29,13 +29,10 @@ impl<'a> Options<'a> {
     fn read(mut words: impl Iterator<Item = &'a [u8]>) -> Result<Self, CommandError> {
         let mut options = Self::default();
         while let Some(word) = words.next() {
-            if let Some(flag) = options.flag(word) {
-                if std::mem::replace(flag, true) {
-                    return Err(CommandError::Syntax);
-                }
-            } else {
-                let value = words.next().ok_or(CommandError::Syntax)?;
-                options.valued(word, value)?;
+            match options.flag(word) {
+                Some(flag) if *flag => return Err(CommandError::Syntax),
+                Some(flag) => *flag = true,
+                None => options.valued(word, words.next().ok_or(CommandError::Syntax)?)?,
             }
         }
         let excluded = options.by_int.is_some() && options.by_float.is_some()

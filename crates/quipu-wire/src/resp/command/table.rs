@@ -127,6 +127,8 @@ pub const ROWS: &[Row] = &[
     row(("pexpireat", -3), CHANGE, ONE_KEY, expire::pexpireat, "Sets at which Unix time in milliseconds a counter expires."),
     row(("ttl", 2), LOOK, ONE_KEY, expire::ttl, "Returns in how many seconds a counter expires."),
     row(("pttl", 2), LOOK, ONE_KEY, expire::pttl, "Returns in how many milliseconds a counter expires."),
+    row(("expiretime", 2), LOOK, ONE_KEY, expire::expiretime, "Returns at which Unix time in seconds a counter expires."),
+    row(("pexpiretime", 2), LOOK, ONE_KEY, expire::pexpiretime, "Returns at which Unix time in milliseconds a counter expires."),
     row(("persist", 2), CHANGE, ONE_KEY, expire::persist, "Takes a counter's expiry away."),
     row(("type", 2), LOOK, ONE_KEY, counter::r#type, "Returns string for a counter and none for no counter."),
     row(("scan", -2), SCAN, NO_KEYS, keys::scan, "Walks over the names of counters."),

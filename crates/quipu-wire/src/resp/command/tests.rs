@@ -63,6 +63,8 @@ fn commands_on_one_counter_become_operations() {
     check("EXISTS k", (Action::Get, Shape::Exists));
     check("TTL k", (Action::Get, Shape::TtlSeconds));
     check("PTTL k", (Action::Get, Shape::TtlMillis));
+    check("EXPIRETIME k", (Action::Get, Shape::ExpirySeconds));
+    check("PEXPIRETIME k", (Action::Get, Shape::ExpiryMillis));
     check("GETDEL k", (Action::Delete, Shape::Previous));
     check("DEL k", (Action::Delete, Shape::Flag));
     check("PERSIST k", expire(Ttl::Clear, ExpireWhen::Some));
@@ -300,6 +302,10 @@ fn outcomes_are_answered_in_the_shape_of_their_command() {
     same(Shape::TtlSeconds, expiring, r":1\r\n");
     same(Shape::TtlSeconds, Outcome { expires_at: Some(2500), ..done }, r":2\r\n");
     same(Shape::TtlMillis, expiring, r":1499\r\n");
+    same(Shape::ExpirySeconds, expiring, r":2\r\n");
+    same(Shape::ExpiryMillis, expiring, r":2499\r\n");
+    same(Shape::ExpiryMillis, done, r":-1\r\n");
+    same(Shape::ExpirySeconds, absent, r":-2\r\n");
     let never = Outcome { expires_at: Some(u64::MAX), ..done };
     same(Shape::TtlSeconds, never, r":18446744073709551\r\n");
     same(Shape::TtlMillis, never, r":9223372036854775807\r\n");
