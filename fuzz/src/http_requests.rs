@@ -179,7 +179,7 @@ fn fields(action: Action) -> Map<String, Value> {
     match ttl {
         Ttl::After(ms) => put("ttl_ms", json!(ms)),
         Ttl::Keep | Ttl::Clear => {}
-        Ttl::At(_) => panic!("no body names a time"),
+        Ttl::At(_) | Ttl::AfterIfNone(_) | Ttl::AtIfNone(_) => panic!("no body says this"),
     }
     fields
 }

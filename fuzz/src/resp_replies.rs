@@ -88,7 +88,7 @@ fn write(value: &Value, out: &mut Vec<u8>) {
     }
 }
 
-const SHAPES: [Shape; 12] = [
+const SHAPES: [Shape; 15] = [
     Shape::Integer,
     Shape::Value,
     Shape::Previous,
@@ -97,8 +97,11 @@ const SHAPES: [Shape; 12] = [
     Shape::Exists,
     Shape::TtlSeconds,
     Shape::TtlMillis,
+    Shape::ExpirySeconds,
+    Shape::ExpiryMillis,
     Shape::Type,
     Shape::Added,
+    Shape::Increased,
     Shape::Found,
     Shape::Taken,
 ];

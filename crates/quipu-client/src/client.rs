@@ -217,6 +217,12 @@ impl Client {
         Ok(())
     }
 
+    /// Returns the connection, to carry many requests at once; an operation of the client needs it
+    /// with nothing in flight.
+    pub fn connection(&mut self) -> &mut Connection {
+        &mut self.connection
+    }
+
     /// Gives the connection away, to carry many requests at once.
     pub fn into_connection(self) -> Connection {
         self.connection

@@ -135,6 +135,21 @@ impl Connection {
         }
     }
 
+    /// Waits for the replies to the `count` requests that were queued, with no others in flight.
+    ///
+    /// # Errors
+    /// As [`Self::call`].
+    pub fn replies(&mut self, count: usize) -> Result<Vec<Value>, ConnectionError> {
+        let mut replies = Vec::with_capacity(count);
+        while replies.len() < count {
+            match self.reply()? {
+                Some(reply) => replies.push(Value::decode(reply)?),
+                None => self.pump(Patience::Wait)?,
+            }
+        }
+        Ok(replies)
+    }
+
     /// Writes what the socket takes and returns how much that was.
     fn write(&mut self) -> Result<usize, ConnectionError> {
         let before = self.written;

@@ -6,6 +6,8 @@
 //! [`connection`], [`client`], [`input`],
 //! [`resume`] and [`ingest`] touch sockets, files and clocks.
 //!
+//! [`transfer`] moves whole counters, out of a node and into one.
+//!
 //! This crate never decides what a counter does: it knows a node only through RESP.
 
 pub mod backoff;
@@ -21,4 +23,5 @@ pub mod resume;
 pub mod source;
 pub mod summary;
 pub mod template;
+pub mod transfer;
 pub mod window;

@@ -96,7 +96,8 @@ pub fn read_checkpoint(reply: &[u8]) -> Result<Outcome, ConnectionError> {
     }
 }
 
-fn refused(refusal: Refusal) -> Outcome {
+/// What a refusal lets the sender do.
+pub(crate) fn refused(refusal: Refusal) -> Outcome {
     match refusal.kind {
         RefusalKind::Busy
         | RefusalKind::Held(_)

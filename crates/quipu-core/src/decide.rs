@@ -55,12 +55,15 @@ fn delete(counter: Counter) -> Decision {
 }
 
 #[inline]
-fn expiry_of(ttl: Ttl, now_ms: u64) -> ExpiryEffect {
+fn expiry_of(ttl: Ttl, counter: Counter, now_ms: u64) -> ExpiryEffect {
     match ttl {
+        Ttl::AfterIfNone(_) | Ttl::AtIfNone(_) if counter.expires_at.is_some() => {
+            ExpiryEffect::Keep
+        }
         Ttl::Keep => ExpiryEffect::Keep,
         Ttl::Clear => ExpiryEffect::Clear,
-        Ttl::After(ms) => ExpiryEffect::Set(now_ms.saturating_add(ms)),
-        Ttl::At(ms) => ExpiryEffect::Set(ms),
+        Ttl::After(ms) | Ttl::AfterIfNone(ms) => ExpiryEffect::Set(now_ms.saturating_add(ms)),
+        Ttl::At(ms) | Ttl::AtIfNone(ms) => ExpiryEffect::Set(ms),
     }
 }
 
@@ -71,12 +74,12 @@ fn decide_add(counter: Counter, add: &Add, now_ms: u64) -> Decision {
         Ok(after) => after,
         Err(verdict) => return Decision::nothing(verdict),
     };
-    let effect = Effect::add(before, after, expiry_of(add.ttl, now_ms));
+    let effect = Effect::add(before, after, expiry_of(add.ttl, counter, now_ms));
     Decision { effect: Some(effect), verdict: Verdict::Done, applied: after.wrapping_sub(before) }
 }
 
 /// The sum within the bounds, or why there is none. A sum beyond 64 bits that a bound forbids
-/// anyway is a rejection, otherwise an overflow.
+/// anyway is a rejection, otherwise an overflow; so is a way to the bound that is beyond 64 bits.
 #[inline]
 fn bounded_sum(before: i64, add: &Add) -> Result<i64, Verdict> {
     let sum = before.checked_add(add.delta);
@@ -90,7 +93,7 @@ fn bounded_sum(before: i64, add: &Add) -> Result<i64, Verdict> {
             let sum = before.saturating_add(add.delta);
             let capped =
                 if canary::is(Bug::SaturateOvershoots) { sum } else { sum.clamp(min, max) };
-            if capped.checked_sub(before).is_some() { Ok(capped) } else { Err(Verdict::Rejected) }
+            if capped.checked_sub(before).is_some() { Ok(capped) } else { Err(Verdict::Overflow) }
         }
         Some(_) => Err(Verdict::Rejected),
         None if canary::is(Bug::OverflowWraps) => Ok(before.wrapping_add(add.delta)),
@@ -109,7 +112,7 @@ fn decide_set(counter: Counter, set: &Set, now_ms: u64) -> Decision {
     if !met {
         return Decision::nothing(Verdict::Unmet);
     }
-    let expiry = match expiry_of(set.ttl, now_ms) {
+    let expiry = match expiry_of(set.ttl, counter, now_ms) {
         ExpiryEffect::Set(at) if at <= now_ms => return delete_or_nothing(counter),
         expiry => expiry,
     };
@@ -123,7 +126,7 @@ fn delete_or_nothing(counter: Counter) -> Decision {
 
 fn decide_expire(counter: Counter, expire: &Expire, now_ms: u64) -> Decision {
     let Some(value) = counter.value else { return Decision::nothing(Verdict::Unmet) };
-    let wanted = match expiry_of(expire.ttl, now_ms) {
+    let wanted = match expiry_of(expire.ttl, counter, now_ms) {
         ExpiryEffect::Set(at) => Some(at),
         ExpiryEffect::Clear => None,
         ExpiryEffect::Keep => return Decision::nothing(Verdict::Done),
@@ -157,7 +160,7 @@ fn expire_met(when: ExpireWhen, present: Option<u64>, wanted: Option<u64>) -> bo
 mod tests {
     use super::decide;
     use crate::effect::{Counter, fold};
-    use crate::op::{Action, Add};
+    use crate::op::{Action, Add, Ttl};
     use crate::outcome::Verdict;
 
     fn check(value: Option<i64>, add: Add, expected: (Verdict, Option<i64>, i64)) {
@@ -182,5 +185,31 @@ mod tests {
         check(Some(5), saturating, (Verdict::Done, Some(5), 0));
         check(Some(i64::MAX), Add { saturate: true, ..plain }, (Verdict::Done, Some(i64::MAX), 0));
         check(None, Add { min: Some(0), ..Add::plain(-1) }, (Verdict::Rejected, None, 0));
+    }
+
+    #[test]
+    fn saturating_moves_a_value_beyond_the_bound_back_to_it() {
+        let capped = Add { max: Some(5), saturate: true, ..Add::plain(3) };
+        check(Some(9), capped, (Verdict::Done, Some(5), -4));
+        check(Some(9), Add { delta: -1, ..capped }, (Verdict::Done, Some(5), -4));
+        check(Some(9), Add { delta: -6, ..capped }, (Verdict::Done, Some(3), -6));
+        let floored = Add { min: Some(5), saturate: true, ..Add::plain(1) };
+        check(None, floored, (Verdict::Done, Some(5), 5));
+        let far = Add { max: Some(i64::MIN), saturate: true, ..Add::plain(1) };
+        check(Some(1), far, (Verdict::Overflow, Some(1), 0));
+    }
+
+    #[test]
+    fn an_expiry_for_where_there_is_none_leaves_another_alone() {
+        let after = |expires_at, ttl| {
+            let counter = Counter { value: Some(1), expires_at };
+            let action = Action::Add(Add { ttl, ..Add::plain(1) });
+            let effect = decide(counter, &action, 10).effect.expect("an add");
+            fold(counter, &effect).expect("decided on it").expires_at
+        };
+        assert_eq!(after(None, Ttl::AfterIfNone(5)), Some(15));
+        assert_eq!(after(None, Ttl::AtIfNone(50)), Some(50));
+        assert_eq!(after(Some(20), Ttl::AfterIfNone(5)), Some(20));
+        assert_eq!(after(Some(20), Ttl::AtIfNone(50)), Some(20));
     }
 }

@@ -39,7 +39,8 @@ pub struct Add {
     pub min: Option<i64>,
     /// Largest value allowed.
     pub max: Option<i64>,
-    /// Stop at the bound instead of refusing.
+    /// Go to the bound instead of refusing; a value that is beyond it already is moved back to it,
+    /// whatever the sign of the delta.
     pub saturate: bool,
     /// What becomes of the expiry.
     pub ttl: Ttl,
@@ -86,6 +87,10 @@ pub enum Ttl {
     After(u64),
     /// At this time, in milliseconds since the Unix epoch.
     At(u64),
+    /// As [`Ttl::After`] where there is no expiry, else as it is.
+    AfterIfNone(u64),
+    /// As [`Ttl::At`] where there is no expiry, else as it is.
+    AtIfNone(u64),
 }
 
 /// A change of the expiry alone.
@@ -218,6 +223,8 @@ impl Canonical {
             Ttl::Clear => (1, 0),
             Ttl::After(ms) => (2, ms),
             Ttl::At(ms) => (3, ms),
+            Ttl::AfterIfNone(ms) => (4, ms),
+            Ttl::AtIfNone(ms) => (5, ms),
         };
         self.tag(tag);
         self.bytes.extend_from_slice(&ms.to_le_bytes());

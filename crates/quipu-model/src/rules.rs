@@ -42,6 +42,8 @@ fn expiry(ttl: Ttl, old: Option<u64>, now: u64) -> Option<u64> {
         Ttl::Clear => None,
         Ttl::After(ms) => Some(u64::try_from(u128::from(now) + u128::from(ms)).unwrap_or(u64::MAX)),
         Ttl::At(ms) => Some(ms),
+        Ttl::AfterIfNone(ms) => old.or_else(|| expiry(Ttl::After(ms), None, now)),
+        Ttl::AtIfNone(ms) => old.or(Some(ms)),
     }
 }
 
@@ -62,7 +64,7 @@ fn rule_add(found: Option<Live>, add: &Add, now: u64) -> Ruling {
     };
     let applied = after - value;
     if !all.contains(&applied) {
-        return (Verdict::Rejected, 0, NOTHING);
+        return (Verdict::Overflow, 0, NOTHING);
     }
     (Verdict::Done, applied, Change::Put((after, expiry(add.ttl, old, now))))
 }

@@ -35,8 +35,9 @@ impl Clock {
     }
 }
 
+/// The wall clock and the boot-time clock, read one after the other.
 #[expect(clippy::disallowed_methods, reason = "the one wall clock; all else takes time as a value")]
-fn read() -> Clocks {
+pub fn read() -> Clocks {
     let wall = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or(Duration::ZERO);
     let boot = clock_gettime(ClockId::Boottime);
     let boot_ms = boot.tv_sec as u64 * 1000 + boot.tv_nsec as u64 / 1_000_000;

@@ -242,7 +242,16 @@ impl Workload {
             |odds: u64| self.prng.chance(odds, 10).then(|| self.prng.below(400) as i64 - 150);
         let (min, max) = (bound(2), bound(4));
         let saturate = self.prng.chance(1, 3);
-        Add { delta: self.number(), min, max, saturate, ttl: self.ttl(now_ms) }
+        Add { delta: self.number(), min, max, saturate, ttl: self.add_ttl(now_ms) }
+    }
+
+    /// Of an add, some of them only where there is no expiry.
+    fn add_ttl(&mut self, now_ms: u64) -> Ttl {
+        match self.ttl(now_ms) {
+            Ttl::After(ms) if self.prng.chance(1, 3) => Ttl::AfterIfNone(ms),
+            Ttl::At(ms) if self.prng.chance(1, 3) => Ttl::AtIfNone(ms),
+            ttl => ttl,
+        }
     }
 
     /// Mostly small, sometimes at the ends of what there is.

@@ -4,7 +4,9 @@ mod add;
 mod audit;
 mod config;
 mod docs;
+mod export;
 mod get;
+mod import;
 mod ingest;
 mod ingest_progress;
 mod prove;
@@ -12,6 +14,7 @@ mod scan;
 mod serve;
 mod take;
 mod target;
+mod transfer_progress;
 
 use std::process::ExitCode;
 
@@ -27,6 +30,8 @@ pub(crate) enum Command {
     Take(take::TakeArgs),
     Scan(scan::ScanArgs),
     Prove(prove::ProveArgs),
+    Export(export::ExportArgs),
+    Import(import::ImportArgs),
     #[command(hide = true)]
     Docs(docs::DocsArgs),
 }
@@ -47,6 +52,8 @@ impl Command {
             Self::Take(args) => take::run(args),
             Self::Scan(args) => scan::run(args),
             Self::Prove(args) => prove::run(&args),
+            Self::Export(args) => export::run(&args),
+            Self::Import(args) => import::run(&args),
             Self::Docs(args) => docs::run(&args),
         }
     }

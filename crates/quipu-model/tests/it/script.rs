@@ -81,7 +81,15 @@ fn add(random: &mut Prng, now: u64) -> Add {
     }
     let (delta, min, max) = (number(random), optional(random), optional(random));
     let saturate = random.chance(1, 2);
-    Add { delta, min, max, saturate, ttl: ttl(random, now) }
+    Add { delta, min, max, saturate, ttl: add_ttl(random, now) }
+}
+
+fn add_ttl(random: &mut Prng, now: u64) -> Ttl {
+    match ttl(random, now) {
+        Ttl::After(ms) if random.chance(1, 3) => Ttl::AfterIfNone(ms),
+        Ttl::At(ms) if random.chance(1, 3) => Ttl::AtIfNone(ms),
+        ttl => ttl,
+    }
 }
 
 /// An action at about `now`.

@@ -6,6 +6,7 @@
 mod connection;
 mod counter;
 mod expire;
+mod increx;
 mod keys;
 mod quipu;
 pub mod table;
@@ -108,10 +109,16 @@ pub enum Shape {
     TtlSeconds,
     /// The same in milliseconds (PTTL).
     TtlMillis,
+    /// The Unix time of the expiry in seconds, rounded to the nearest; -1 and -2 as TTL (EXPIRETIME).
+    ExpirySeconds,
+    /// The same in milliseconds (PEXPIRETIME).
+    ExpiryMillis,
     /// `string` or `none` (TYPE).
     Type,
     /// `[value, applied, position, repeat]` (QUIPU.ADD); the value is null where no counter is.
     Added,
+    /// `[value, applied]`, the value 0 where no counter is (INCREX).
+    Increased,
     /// `[value, position]` (QUIPU.GET).
     Found,
     /// `[value taken, position, repeat]` (QUIPU.TAKE).

@@ -183,6 +183,21 @@ pub enum CommandError {
     /// A lower bound above the upper one.
     #[error("MIN is above MAX")]
     Bounds,
+    /// A number of INCREX that is none.
+    #[error("{option} is not an integer or out of range")]
+    IncrExNumber {
+        /// What the number is for.
+        option: &'static str,
+    },
+    /// INCREX by a fraction.
+    #[error("BYFLOAT is not for counters: a counter holds a 64-bit integer, use BYINT")]
+    IncrExFloat,
+    /// INCREX with a lower bound above the upper one.
+    #[error("LBOUND can't be greater than UBOUND")]
+    IncrExBounds,
+    /// INCREX with ENX and nothing that it could be about.
+    #[error("ENX flag requires an expiration")]
+    IncrExEnx,
     /// A durability that only another log can give.
     #[error("ACK quorum needs the Kafka log; this node acknowledges memory or fsync")]
     AckQuorum,

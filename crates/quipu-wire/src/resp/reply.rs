@@ -216,6 +216,10 @@ fn shaped(
 ) {
     let done = outcome.verdict == Verdict::Done;
     match shape {
+        // Its bounds are always given, so that only the way to one of them can be too long.
+        Shape::Increased if outcome.verdict == Verdict::Overflow => {
+            error(out, "ERR", &"applied increment would overflow");
+        }
         _ if outcome.verdict == Verdict::Overflow => {
             error(out, "ERR", &"increment or decrement would overflow");
         }
@@ -228,6 +232,8 @@ fn shaped(
         Shape::Exists => integer(out, i64::from(outcome.value.is_some())),
         Shape::TtlSeconds => integer(out, ttl(outcome, now_ms, |ms| ms.saturating_add(500) / 1000)),
         Shape::TtlMillis => integer(out, ttl(outcome, now_ms, |ms| ms)),
+        Shape::ExpirySeconds => integer(out, ttl(outcome, 0, |ms| ms.saturating_add(500) / 1000)),
+        Shape::ExpiryMillis => integer(out, ttl(outcome, 0, |ms| ms)),
         Shape::Type => simple(out, if outcome.value.is_some() { "string" } else { "none" }),
         Shape::Added => {
             array(out, 4);
@@ -235,6 +241,11 @@ fn shaped(
             integer(out, outcome.applied);
             put_position(out, position);
             bulk(out, outcome.repeat.word().as_bytes());
+        }
+        Shape::Increased => {
+            array(out, 2);
+            integer(out, outcome.value.unwrap_or(0));
+            integer(out, outcome.applied);
         }
         Shape::Found => {
             array(out, 2);

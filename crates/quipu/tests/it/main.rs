@@ -16,6 +16,7 @@ mod clients;
 mod commits;
 mod differential;
 mod faults;
+mod increx;
 mod ingest;
 mod kill_loop;
 mod limits;
@@ -27,5 +28,6 @@ mod streams;
 mod sync_failed;
 mod sync_frozen;
 mod tool;
+mod transfer;
 
 use quipu_proof::{Violation, chance, demand, http, resp};

@@ -16,6 +16,14 @@ pub(super) fn pttl<'a>(_: &'static str, request: Request<'a>) -> Parsed<'a> {
     Ok(plain(name_arg(request, 1)?, Action::Get, Shape::TtlMillis))
 }
 
+pub(super) fn expiretime<'a>(_: &'static str, request: Request<'a>) -> Parsed<'a> {
+    Ok(plain(name_arg(request, 1)?, Action::Get, Shape::ExpirySeconds))
+}
+
+pub(super) fn pexpiretime<'a>(_: &'static str, request: Request<'a>) -> Parsed<'a> {
+    Ok(plain(name_arg(request, 1)?, Action::Get, Shape::ExpiryMillis))
+}
+
 pub(super) fn persist<'a>(_: &'static str, request: Request<'a>) -> Parsed<'a> {
     let clear = Expire { ttl: Ttl::Clear, when: ExpireWhen::Some };
     Ok(plain(name_arg(request, 1)?, Action::Expire(clear), Shape::Flag))

@@ -1,7 +1,7 @@
 //! The one list of commands. It feeds look-up, arity errors and the replies of COMMAND.
 
 use super::counter::Parsed;
-use super::{Command, connection, counter, expire, keys, quipu};
+use super::{Command, connection, counter, expire, increx, keys, quipu};
 use crate::resp::error::{CommandError, Echo};
 use crate::resp::frame::Request;
 
@@ -110,6 +110,7 @@ pub const ROWS: &[Row] = &[
     row(("incrby", 3), PUT, ONE_KEY, counter::incrby, "Adds a number to a counter and returns its value."),
     row(("decr", 2), PUT, ONE_KEY, counter::decr, "Takes 1 from a counter and returns its value."),
     row(("decrby", 3), PUT, ONE_KEY, counter::decrby, "Takes a number from a counter and returns its value."),
+    row(("increx", -2), PUT, ONE_KEY, increx::increx, "Adds a number within bounds, sets the expiry, and returns value and applied."),
     row(("get", 2), LOOK, ONE_KEY, counter::get, "Returns a counter's value."),
     row(("mget", -2), LOOK, ALL_KEYS, keys::mget, "Returns the values of several counters."),
     row(("set", -3), PUT, ONE_KEY, counter::set, "Sets a counter to a number."),
@@ -126,6 +127,8 @@ pub const ROWS: &[Row] = &[
     row(("pexpireat", -3), CHANGE, ONE_KEY, expire::pexpireat, "Sets at which Unix time in milliseconds a counter expires."),
     row(("ttl", 2), LOOK, ONE_KEY, expire::ttl, "Returns in how many seconds a counter expires."),
     row(("pttl", 2), LOOK, ONE_KEY, expire::pttl, "Returns in how many milliseconds a counter expires."),
+    row(("expiretime", 2), LOOK, ONE_KEY, expire::expiretime, "Returns at which Unix time in seconds a counter expires."),
+    row(("pexpiretime", 2), LOOK, ONE_KEY, expire::pexpiretime, "Returns at which Unix time in milliseconds a counter expires."),
     row(("persist", 2), CHANGE, ONE_KEY, expire::persist, "Takes a counter's expiry away."),
     row(("type", 2), LOOK, ONE_KEY, counter::r#type, "Returns string for a counter and none for no counter."),
     row(("scan", -2), SCAN, NO_KEYS, keys::scan, "Walks over the names of counters."),

@@ -63,6 +63,8 @@ fn commands_on_one_counter_become_operations() {
     check("EXISTS k", (Action::Get, Shape::Exists));
     check("TTL k", (Action::Get, Shape::TtlSeconds));
     check("PTTL k", (Action::Get, Shape::TtlMillis));
+    check("EXPIRETIME k", (Action::Get, Shape::ExpirySeconds));
+    check("PEXPIRETIME k", (Action::Get, Shape::ExpiryMillis));
     check("GETDEL k", (Action::Delete, Shape::Previous));
     check("DEL k", (Action::Delete, Shape::Flag));
     check("PERSIST k", expire(Ttl::Clear, ExpireWhen::Some));
@@ -106,6 +108,49 @@ fn set_takes_the_options_of_redis() {
     for line in ["SET k hello", "SET k 1.5", "SET k +1", "SET k ' 1'", "SETNX k 01"] {
         check_error(line, not_counter);
     }
+}
+
+#[test]
+fn increx_has_the_grammar_of_redis() {
+    let plain = Add { min: Some(i64::MIN), max: Some(i64::MAX), ..Add::plain(1) };
+    let check = |options: &str, add: Add| {
+        check(&format!("INCREX k {options}"), (Action::Add(add), Shape::Increased));
+    };
+    check("", plain);
+    check("BYINT -7", Add { delta: -7, ..plain });
+    check("LBOUND -5 byint 2 UBOUND 9", Add { delta: 2, min: Some(-5), max: Some(9), ..plain });
+    check("UBOUND 9 saturate", Add { max: Some(9), saturate: true, ..plain });
+    check("EX 100 BYINT 5", Add { delta: 5, ttl: Ttl::After(100_000), ..plain });
+    check("PX 5", Add { ttl: Ttl::After(5), ..plain });
+    check("EXAT 7", Add { ttl: Ttl::At(7000), ..plain });
+    check("PXAT 7", Add { ttl: Ttl::At(7), ..plain });
+    check("PERSIST", Add { ttl: Ttl::Clear, ..plain });
+    check("EX 2 ENX", Add { ttl: Ttl::AfterIfNone(2000), ..plain });
+    check("ENX PXAT 9", Add { ttl: Ttl::AtIfNone(9), ..plain });
+}
+
+#[test]
+fn increx_refuses_what_redis_refuses_in_its_words() {
+    let refused = |text: &str, lines: &[&str]| {
+        lines.iter().for_each(|line| check_error(&format!("INCREX k {line}"), text));
+    };
+    let syntax = "FOO|BYINT 1 FOO|BYINT 1 BYFLOAT 1.5|BYFLOAT 1.5 BYINT 1|BYINT|LBOUND|EX|\
+                  BYINT 1 EX 10 PX 5000|BYINT 1 EX 10 EXAT 9999999999|\
+                  BYINT 1 PX 5000 PXAT 9999999999000|BYINT 1 EX 10 PERSIST|\
+                  BYINT 1 PERSIST EX 10|PERSIST ENX|ENX PERSIST|BYINT 1 BYINT 2|\
+                  BYFLOAT 1.0 BYFLOAT 2.0|LBOUND 0 LBOUND 1|UBOUND 9 UBOUND 8|\
+                  SATURATE SATURATE LBOUND 0|SAT LBOUND 0|ENX ENX EX 10|PERSIST PERSIST|\
+                  EX 10 EX 20|PXAT 9999999999000 PXAT 9999999998000";
+    refused("ERR syntax error", &syntax.split('|').collect::<Vec<_>>());
+    refused("ERR ENX flag requires an expiration", &["BYINT 1 ENX", "ENX", "ENX BYINT x"]);
+    refused("ERR Increment is not an integer or out of range", &["BYINT abc", "BYINT 1.5"]);
+    refused("ERR LBOUND is not an integer or out of range", &["LBOUND abc", "LBOUND inf"]);
+    refused("ERR UBOUND is not an integer or out of range", &["UBOUND 12.5"]);
+    refused("ERR LBOUND can't be greater than UBOUND", &["BYINT 1 LBOUND 10 UBOUND 5 SATURATE"]);
+    refused("ERR invalid expire time in 'increx' command", &["EX 0", "PX 0", "EX -1"]);
+    let float = "ERR BYFLOAT is not for counters: a counter holds a 64-bit integer, use BYINT";
+    refused(float, &["BYFLOAT 1.5", "UBOUND 9 BYFLOAT 1"]);
+    check_error("INCREX", "ERR wrong number of arguments for 'increx' command");
 }
 
 #[test]
@@ -257,6 +302,10 @@ fn outcomes_are_answered_in_the_shape_of_their_command() {
     same(Shape::TtlSeconds, expiring, r":1\r\n");
     same(Shape::TtlSeconds, Outcome { expires_at: Some(2500), ..done }, r":2\r\n");
     same(Shape::TtlMillis, expiring, r":1499\r\n");
+    same(Shape::ExpirySeconds, expiring, r":2\r\n");
+    same(Shape::ExpiryMillis, expiring, r":2499\r\n");
+    same(Shape::ExpiryMillis, done, r":-1\r\n");
+    same(Shape::ExpirySeconds, absent, r":-2\r\n");
     let never = Outcome { expires_at: Some(u64::MAX), ..done };
     same(Shape::TtlSeconds, never, r":18446744073709551\r\n");
     same(Shape::TtlMillis, never, r":9223372036854775807\r\n");
@@ -264,6 +313,11 @@ fn outcomes_are_answered_in_the_shape_of_their_command() {
     same(Shape::TtlMillis, absent, r":-2\r\n");
     let added = r"*4\r\n:5\r\n:2\r\n$5\r\n3:2:9\r\n$4\r\nnone\r\n";
     same(Shape::Added, done, added);
+    same(Shape::Increased, done, r"*2\r\n:5\r\n:2\r\n");
+    let rejected = Outcome { applied: 0, ..outcome(None, None, Verdict::Rejected) };
+    same(Shape::Increased, rejected, r"*2\r\n:0\r\n:0\r\n");
+    let too_far = r"-ERR applied increment would overflow\r\n";
+    same(Shape::Increased, outcome(Some(5), Some(5), Verdict::Overflow), too_far);
     same(Shape::Found, done, r"*2\r\n:5\r\n$5\r\n3:2:9\r\n");
     let taken = Outcome { repeat: Repeat::Token, ..done };
     same(Shape::Taken, taken, r"*3\r\n:3\r\n$5\r\n3:2:9\r\n$5\r\ntoken\r\n");

@@ -348,8 +348,14 @@ impl Stream {
             17 => (self.many(b"DEL"), Compare::Exact),
             18 => (self.many(b"EXISTS"), Compare::Exact),
             19..21 => (self.expire(name), Compare::Exact),
-            21 => (vec![b"TTL".to_vec(), name], Compare::Near(CLOCK_TOLERANCE_MS / 1_000)),
-            22 => (vec![b"PTTL".to_vec(), name], Compare::Near(CLOCK_TOLERANCE_MS)),
+            21 => {
+                let command = *self.chance.pick(&["TTL", "EXPIRETIME"]);
+                (vec![command.into(), name], Compare::Near(CLOCK_TOLERANCE_MS / 1_000))
+            }
+            22 => {
+                let command = *self.chance.pick(&["PTTL", "PEXPIRETIME"]);
+                (vec![command.into(), name], Compare::Near(CLOCK_TOLERANCE_MS))
+            }
             _ => {
                 let command: &[u8] = if self.chance.percent(50) { b"PERSIST" } else { b"TYPE" };
                 (vec![command.to_vec(), name], Compare::Exact)
