@@ -21,11 +21,13 @@ mod kill_loop;
 mod limits;
 mod metrics;
 mod node;
+mod openapi;
 mod prove;
 mod skip;
 mod streams;
 mod sync_failed;
 mod sync_frozen;
 mod tool;
+mod venv;
 
 use quipu_proof::{Violation, chance, demand, http, resp};
