@@ -1,6 +1,8 @@
 //! The clients that people have, unchanged: redis-cli, redis-benchmark, redis-py and curl.
 
 mod groups;
+mod lossy;
+mod safe_retry;
 mod web;
 
 use std::path::Path;
