@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # Brings what the tests and the bench drive: the real redis-server, redis-cli, redis-benchmark,
-# curl, promtool, strace, redis-py, and a C linker. Installs where it may (root and apt), says
-# plainly what is missing where it may not. Never fails: a test that lacks its tool says so.
+# curl, promtool, strace, redis-py, schemathesis, the languages of docs/clients, and a C linker.
+# Installs where it may (root and apt), says plainly what is missing where it may not. Never fails:
+# a test that lacks its tool says so.
 # With `--peers` it brings the systems of `cargo xtask evidence peers` too.
 #
 # Sourced by other scripts, it leaves `missing`, words for what could not be had, and
@@ -13,7 +14,7 @@ missing_optional=""
 # command:package; Debian 12 ships promtool in the package prometheus.
 wanted="redis-server:redis-server redis-cli:redis-tools redis-benchmark:redis-tools curl:curl
 promtool:prometheus strace:strace make:make cc:gcc
-python3:python3 awk:gawk"
+python3:python3 awk:gawk node:nodejs npm:npm go:golang-go java:default-jdk-headless mvn:maven"
 
 # What only some tests of faults use: a shifted clock, a file system of our own, namespaces.
 optional="faketime:faketime fusermount3:fuse3 unshare:util-linux nsenter:util-linux
@@ -63,19 +64,27 @@ apt_install() {
   apt-get -qq install -y --no-install-recommends -o Dpkg::Use-Pty=0 "$@" >/dev/null
 }
 
-# redis-py lives in an environment of its own beside the build, where the test of it looks; the
-# version is the one that crates/quipu/tests/it/clients.rs names.
-redis_py_folder="${CARGO_TARGET_DIR:-target}/redis-py"
+# Python packages live in environments of their own beside the build, where the tests of them look
+# (crates/quipu/tests/it/venv.rs); the versions are those that the tests name.
+python_packages="redis-py:redis==5.2.1 schemathesis:schemathesis==4.32.5"
 
-has_redis_py() { "$redis_py_folder/bin/python" -c 'import redis' 2>/dev/null; }
+has_python_package() {
+  "${CARGO_TARGET_DIR:-target}/$1/bin/python" -c "
+import sys, importlib.metadata
+sys.exit(importlib.metadata.version('${2%%==*}') != '${2##*==}')" 2>/dev/null
+}
 
-install_redis_py() {
-  if has_redis_py || ! has python3; then return 0; fi
-  echo "installing redis-py into $redis_py_folder"
-  mkdir -p "$redis_py_folder"
-  python3 -m venv --clear "$redis_py_folder" >/dev/null 2>&1 &&
-    "$redis_py_folder/bin/pip" install --quiet --disable-pip-version-check 'redis==5.2.1' ||
-    echo "redis-py could not be installed"
+install_python_packages() {
+  local pair folder
+  for pair in $python_packages; do
+    if has_python_package "${pair%%:*}" "${pair##*:}" || ! has python3; then continue; fi
+    folder="${CARGO_TARGET_DIR:-target}/${pair%%:*}"
+    echo "installing ${pair##*:} into $folder"
+    mkdir -p "$folder"
+    python3 -m venv --clear "$folder" >/dev/null 2>&1 &&
+      "$folder/bin/pip" install --quiet --disable-pip-version-check "${pair##*:}" ||
+      echo "${pair##*:} could not be installed"
+  done
 }
 
 # The systems of `cargo xtask evidence peers`: no test needs them, and a row without its program is
@@ -111,7 +120,9 @@ name_what_is_missing() {
   if [ -n "$missing_optional" ]; then
     echo "missing, so some tests of faults are skipped: $missing_optional"
   fi
-  has_redis_py || missing="$missing redis-py"
+  for pair in $python_packages; do
+    has_python_package "${pair%%:*}" "${pair##*:}" || missing="$missing ${pair%%:*}"
+  done
   if ! has cargo && [ -x "$HOME/.cargo/bin/cargo" ]; then
     export PATH="$HOME/.cargo/bin:$PATH"
   fi
@@ -121,6 +132,6 @@ name_what_is_missing() {
 }
 
 install_packages
-install_redis_py
+install_python_packages
 if [ "${1:-}" = --peers ]; then install_peers; fi
 name_what_is_missing

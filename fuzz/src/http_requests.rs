@@ -125,7 +125,7 @@ fn answer(route: &Route<'_>, asks: Asks<'_>, body: &[u8]) {
         Endpoint::Delete => bare(Action::Delete),
         Endpoint::Take => bare(Action::Take),
         Endpoint::Get => bare(Action::Get),
-        Endpoint::Health | Endpoint::Ready | Endpoint::Metrics => return,
+        Endpoint::Health | Endpoint::Ready | Endpoint::Metrics | Endpoint::OpenApi => return,
     };
     match action {
         Ok(action) => {

@@ -3,4 +3,5 @@
 pub mod http;
 pub mod json;
 pub mod limits;
+pub mod openapi;
 pub mod resp;

@@ -14,6 +14,7 @@ use quipu_wire::http::ask::{self, Asks};
 use quipu_wire::http::problem::{Kind, MEDIA_TYPE, Problem};
 use quipu_wire::http::route::{self, Endpoint, Route, RouteError};
 use quipu_wire::json::reply;
+use quipu_wire::openapi;
 use tokio::sync::Semaphore;
 use tokio::time::Instant;
 
@@ -125,6 +126,9 @@ async fn answer<N: NodeApi>(
     let route = find(&gate.limits, head)?;
     if route.endpoint.is_operational() {
         return operate(&*gate.node, route.endpoint, head);
+    }
+    if route.endpoint == Endpoint::OpenApi {
+        return Ok(Answer { body: openapi::document().into(), media_type: JSON });
     }
     let asks = asks(head)?;
     let body = match body::read(incoming, &gate.limits, &gate.inflight).await {

@@ -139,6 +139,38 @@ impl Kind {
     pub fn line(self) -> &'static KindLine {
         KINDS.get(self as usize).expect("the table has every kind; a test compares them")
     }
+
+    /// When it is answered, for people.
+    pub fn when(self) -> &'static str {
+        match self {
+            Self::BadRequest => {
+                "body, header, name, query or token is not understood; \
+                 a UUIDv7 more than 5 minutes ahead"
+            }
+            Self::NoPath => "nothing is at this path",
+            Self::NoNamespace => "there is no such namespace",
+            Self::Absent => "the counter that is read, or the stream, does not exist",
+            Self::NoMethod => "the path knows other methods",
+            Self::Slow => "the body did not come within `http.body_timeout`",
+            Self::Conflict => "the same token with another operation on this counter",
+            Self::Held => "an earlier `sequence` of the stream was refused and must come first",
+            Self::Expired => "a UUIDv7 older than the window",
+            Self::TooBig => "body beyond `limits.body_bytes`, batch beyond `limits.batch_ops`",
+            Self::LongTarget => "path and query beyond 4096 bytes",
+            Self::Overflow => "the sum does not fit 64 bits; with a token this outcome is recorded",
+            Self::Rejected => "an atomic batch with a rejected or unmet item",
+            Self::Busy => "too much in flight",
+            Self::BigHead => "head beyond `limits.header_bytes` or `limits.headers`",
+            Self::Full => "as many tokens or streams as there may be",
+            Self::Unknown => "the log failed: retry with the same token",
+            Self::Stopping => "the node is stopping; the operation did not start",
+            Self::Unready => {
+                "`/health` or `/ready` of a node that is not; more connections than there may be"
+            }
+            Self::NoMemory => "no memory for a new counter",
+            Self::NoSpace => "no disk for the log",
+        }
+    }
 }
 
 impl Counted {

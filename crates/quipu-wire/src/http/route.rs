@@ -48,6 +48,8 @@ pub enum Endpoint {
     Ready,
     /// Figures of the node.
     Metrics,
+    /// This surface, described for programs.
+    OpenApi,
 }
 
 /// All routes.
@@ -63,6 +65,7 @@ pub const ROUTES: &[Entry] = &[
     entry("GET", "/health", Endpoint::Health, "whether the process works"),
     entry("GET", "/ready", Endpoint::Ready, "whether the node serves"),
     entry("GET", "/metrics", Endpoint::Metrics, "figures, as Prometheus text or JSON"),
+    entry("GET", "/openapi.json", Endpoint::OpenApi, "this surface, described for programs"),
 ];
 
 const COUNTER: &str = "/v1/{namespace}/counters/{name}";

@@ -1,4 +1,5 @@
-//! Bodies that clients send.
+//! Bodies that clients send. A member that may be left out may be null, which is the same: many
+//! writers of JSON send every member that they know.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -70,8 +71,7 @@ struct AddBody {
     add: i64,
     min: Option<i64>,
     max: Option<i64>,
-    #[serde(default)]
-    saturate: bool,
+    saturate: Option<bool>,
     ttl_ms: Option<u64>,
 }
 
@@ -91,8 +91,7 @@ struct EmptyBody {}
 struct BatchBody<'a> {
     #[serde(borrow)]
     ops: Vec<ItemBody<'a>>,
-    #[serde(default)]
-    atomic: bool,
+    atomic: Option<bool>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -139,7 +138,7 @@ fn parse<'a, T: Deserialize<'a>>(body: &'a [u8]) -> Result<T, BodyError> {
 /// Says what is wrong.
 pub fn parse_add(body: &[u8]) -> Result<Action, BodyError> {
     let b: AddBody = parse(body)?;
-    Ok(add(b.add, (b.min, b.max), b.saturate, b.ttl_ms)?)
+    Ok(add(b.add, (b.min, b.max), b.saturate.unwrap_or(false), b.ttl_ms)?)
 }
 
 /// Reads the body of a replacement: `{"value": 7}` with `ttl_ms`.
@@ -172,7 +171,8 @@ pub fn parse_batch(body: &[u8], ops_max: usize) -> Result<Batch<'_>, BodyError> 
     if b.ops.len() > ops_max {
         return Err(BodyError::TooManyOps { ops: b.ops.len(), max: ops_max });
     }
-    Ok(Batch { atomic: b.atomic, items: b.ops.into_iter().map(Item::from).collect() })
+    let atomic = b.atomic.unwrap_or(false);
+    Ok(Batch { atomic, items: b.ops.into_iter().map(Item::from).collect() })
 }
 
 fn ttl(ttl_ms: Option<u64>, otherwise: Ttl) -> Result<Ttl, ArgumentError> {
@@ -274,6 +274,8 @@ mod tests {
         check_add("{\"add\":1}", Ok(plain));
         check_add(" {\"add\" : -9223372036854775808 } ", Ok(Add::plain(i64::MIN)));
         check_add("{\"\\u0061dd\":1}", Ok(plain));
+        let nulls = "{\"add\":1,\"min\":null,\"max\":null,\"saturate\":null,\"ttl_ms\":null}";
+        check_add(nulls, Ok(plain));
         check_add(
             "{\"add\":1,\"min\":-5,\"max\":5,\"saturate\":true,\"ttl_ms\":60000}",
             Ok(Add {
@@ -367,6 +369,7 @@ mod tests {
         assert!(parse_batch(b"{\"ops\":[{\"counter\":\"a\",\"ad\":1}]}", 9).is_err());
         assert!(parse_batch(b"{\"atomic\":true}", 9).is_err());
         assert!(!parse_batch(b"{\"ops\":[]}", 9).expect("it is empty").atomic);
+        assert!(!parse_batch(b"{\"ops\":[],\"atomic\":null}", 9).expect("it is empty").atomic);
     }
 
     #[test]

@@ -3,6 +3,7 @@
 use std::process::ExitCode;
 
 use quipu_metrics::reference;
+use quipu_wire::openapi;
 
 use crate::output;
 
@@ -22,6 +23,10 @@ enum Page {
     Config,
     /// A configuration file with every default: docs/quipu.toml
     File,
+    /// The HTTP surface for programs: docs/openapi.json
+    Openapi,
+    /// The routes, headers and problems of HTTP: the tables of docs/http.md
+    Http,
 }
 
 /// Prints the page.
@@ -34,11 +39,17 @@ pub(crate) fn run(args: &DocsArgs) -> anyhow::Result<ExitCode> {
 }
 
 impl Page {
+    fn http_tables() -> [String; 3] {
+        [openapi::routes_table(), openapi::headers_table(), openapi::problems_table()]
+    }
+
     fn text(self) -> String {
         match self {
             Self::Metrics => reference::metrics_page(),
             Self::Config => reference::config_page(),
             Self::File => reference::config_file(),
+            Self::Openapi => openapi::document().to_owned(),
+            Self::Http => Self::http_tables().join("\n"),
         }
     }
 }
@@ -62,5 +73,15 @@ mod tests {
         check(Page::Metrics, "metrics", "metrics.md");
         check(Page::Config, "config", "config.md");
         check(Page::File, "file", "quipu.toml");
+        check(Page::Openapi, "openapi", "openapi.json");
+    }
+
+    #[test]
+    fn the_tables_of_the_page_on_http_are_fresh() {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/http.md");
+        let written = std::fs::read_to_string(path).unwrap_or_default();
+        for table in Page::http_tables() {
+            assert!(written.contains(&table), "docs/http.md is stale; it should have:\n{table}");
+        }
     }
 }

@@ -1,9 +1,11 @@
 //! The clients that people have, unchanged: redis-cli, redis-benchmark, redis-py and curl.
 
 mod groups;
+mod lossy;
+mod safe_retry;
 mod web;
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Command, Output};
 
 use tempfile::TempDir;
@@ -11,8 +13,9 @@ use tempfile::TempDir;
 use crate::node::Node;
 use crate::node::{self};
 use crate::tool;
+use crate::venv;
 
-/// The version of redis-py that the test installs.
+/// The version of redis-py that the test installs; the same as in scripts/install-deps.sh.
 const REDIS_PY: &str = "redis==5.2.1";
 
 /// Starts a node in a directory of its own.
@@ -105,34 +108,9 @@ fn redis_benchmark_with_values_that_are_no_integers_is_told_so() {
     assert_eq!(node.resp().call("DBSIZE").int(), Some(0));
 }
 
-/// Returns a Python that has redis-py, kept beside the build products; `None` where there is none.
-fn python() -> Option<PathBuf> {
-    let base = tool::find("python3")?;
-    let target = tool::profile_folder().parent().expect("profiles lie in the target folder");
-    let venv = target.join("redis-py");
-    let python = venv.join("bin/python");
-    let has_client = |python: &Path| {
-        let mut import = Command::new(python);
-        import.args(["-c", "import redis; print(redis.__version__)"]);
-        import.output().is_ok_and(|output| REDIS_PY.ends_with(tool::text_of(&output).trim()))
-    };
-    if python.is_file() && has_client(&python) {
-        return Some(python);
-    }
-    let install = |command: &mut Command| command.output().is_ok_and(|out| out.status.success());
-    let made = install(Command::new(base).args(["-m", "venv"]).arg(&venv))
-        && install(Command::new(&python).args(["-m", "pip", "install", "--quiet", REDIS_PY]))
-        && has_client(&python);
-    if !made {
-        tool::missing("redis-py (or the network to install it)");
-        return None;
-    }
-    Some(python)
-}
-
 #[test]
 fn redis_py_counts_in_pipelines_transactions_and_both_protocols() {
-    let Some(python) = python() else { return };
+    let Some(python) = venv::python("redis-py", REDIS_PY) else { return };
     let (node, _folder) = fresh_node();
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/it/clients/client.py");
     let mut command = Command::new(python);

@@ -22,6 +22,7 @@ mod kill_loop;
 mod limits;
 mod metrics;
 mod node;
+mod openapi;
 mod prove;
 mod skip;
 mod streams;
@@ -29,5 +30,6 @@ mod sync_failed;
 mod sync_frozen;
 mod tool;
 mod transfer;
+mod venv;
 
 use quipu_proof::{Violation, chance, demand, http, resp};
