@@ -1,14 +1,15 @@
 //! A node seen through the wire: single operations, and the ingest of files exactly once.
 //!
-//! Read first [`window`] (what an ingest knows about lines in flight: the reason why nothing is
-//! lost or counted twice), then [`ingest`], which moves the bytes. [`matcher`], [`template`],
-//! [`request`], [`source`], [`lines`], [`window`], [`backoff`] and [`refusal`] are values without IO;
-//! [`connection`], [`client`], [`input`],
+//! Read first [`window`] (what an ingest knows about blocks of lines in flight: the reason why
+//! nothing is lost or counted twice) and [`block`], then [`ingest`], which moves the bytes.
+//! [`matcher`], [`template`], [`request`], [`source`], [`lines`], [`block`], [`window`], [`backoff`]
+//! and [`refusal`] are values without IO; [`connection`], [`client`], [`input`], `track`,
 //! [`resume`] and [`ingest`] touch sockets, files and clocks.
 //!
 //! This crate never decides what a counter does: it knows a node only through RESP.
 
 pub mod backoff;
+pub mod block;
 pub mod client;
 pub mod connection;
 pub mod ingest;
@@ -21,4 +22,5 @@ pub mod resume;
 pub mod source;
 pub mod summary;
 pub mod template;
+mod track;
 pub mod window;

@@ -49,6 +49,9 @@ pub struct Matcher {
     regex: Regex,
     locations: CaptureLocations,
     templates: Vec<Vec<Part>>,
+    identities: Vec<String>,
+    /// The name made last.
+    name: Vec<u8>,
 }
 
 #[derive(Debug)]
@@ -64,10 +67,12 @@ impl Matcher {
     /// The pattern does not compile, or a template names a group that it does not have.
     pub fn new(pattern: &str, templates: &[Template]) -> Result<Matcher, MatcherError> {
         let regex = Regex::new(pattern).map_err(|error| MatcherError::Pattern(Box::new(error)))?;
+        let identity = |template: &Template| format!("blocks\0{pattern}\0{}", template.text());
+        let identities = templates.iter().map(identity).collect();
         let resolved = templates.iter().map(|template| resolve(&regex, template));
         let templates = resolved.collect::<Result<_, _>>()?;
         let locations = regex.capture_locations();
-        Ok(Matcher { regex, locations, templates })
+        Ok(Matcher { regex, locations, templates, identities, name: Vec::new() })
     }
 
     /// Returns how many templates there are.
@@ -75,16 +80,21 @@ impl Matcher {
         self.templates.len()
     }
 
+    /// Returns, for each template, a text that is another one whenever lines count otherwise.
+    ///
+    /// It begins with what a stream holds: sums of blocks.
+    pub fn identities(&self) -> &[String] {
+        &self.identities
+    }
+
     /// Says whether `line` matches, and remembers where its groups did.
     pub fn matches(&mut self, line: &[u8]) -> bool {
         self.regex.captures_read(&mut self.locations, line).is_some()
     }
 
-    /// Writes into `name` what template number `template` makes of `line`, which matched last.
-    ///
-    /// # Errors
-    /// What it makes is not the name of a counter; `name` then holds it all the same.
-    pub fn name(&self, template: usize, line: &[u8], name: &mut Vec<u8>) -> Result<(), NameError> {
+    /// Returns what template number `template` makes of `line`, which matched last.
+    pub fn name(&mut self, template: usize, line: &[u8]) -> &[u8] {
+        let name = &mut self.name;
         name.clear();
         for part in self.templates.get(template).into_iter().flatten() {
             let bytes = match part {
@@ -96,7 +106,7 @@ impl Matcher {
             };
             name.extend_from_slice(bytes);
         }
-        check_name(name)
+        name
     }
 }
 
@@ -144,7 +154,7 @@ fn known(regex: &Regex) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{Matcher, MatcherError, NameError};
+    use super::{Matcher, MatcherError, NameError, check_name};
     use crate::template::Template;
 
     fn matcher(pattern: &str, templates: &[&str]) -> Result<Matcher, MatcherError> {
@@ -158,9 +168,11 @@ mod tests {
         let pattern = r"^(?<dir>/[^/]*)/(?:.*/)?(?:[^/]+\.(?<ext>[^./]+)|[^/]+)$";
         let mut matcher = matcher(pattern, &["{ext}", "dirs{dir}"]).expect("a matcher");
         let names = matcher.matches(line).then(|| {
-            let mut name = Vec::new();
             (0..matcher.templates())
-                .map(|index| matcher.name(index, line, &mut name).map(|()| lossy(&name)))
+                .map(|index| {
+                    let name = matcher.name(index, line);
+                    check_name(name).map(|()| lossy(name))
+                })
                 .collect::<Vec<_>>()
         });
         let expected = expected
@@ -191,8 +203,8 @@ mod tests {
         check(b"/usr/a.b\tc", Some(&[Err(NameError::Control), Ok("dirs/usr")]));
         check("/usr/a.\u{85}".as_bytes(), Some(&[Err(NameError::Control), Ok("dirs/usr")]));
         check("/usr/a.\u{e9}".as_bytes(), Some(&[Ok("\u{e9}"), Ok("dirs/usr")]));
-        assert_eq!(super::check_name(b"a\xff"), Err(NameError::NotUtf8));
-        assert_eq!(super::check_name(&[b'x'; 256]), Ok(()));
+        assert_eq!(check_name(b"a\xff"), Err(NameError::NotUtf8));
+        assert_eq!(check_name(&[b'x'; 256]), Ok(()));
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use crate::block::Increment;
 use crate::matcher::NameError;
 
 /// How many refused names are kept as examples. Guess: enough to see the pattern.
@@ -52,10 +53,10 @@ impl Summary {
         self.example(line, || why.to_string());
     }
 
-    /// Counts an increment that the node refused for good.
-    pub(crate) fn refuse_add(&mut self, line: u64, why: &str) {
-        self.node_refused += 1;
-        self.example(line, || why.to_owned());
+    /// Counts the lines of an increment that the node refused for good.
+    pub(crate) fn refuse_add(&mut self, increment: &Increment<'_>, why: &str) {
+        self.node_refused += increment.lines;
+        self.example(increment.sequence, || why.to_owned());
     }
 
     fn example(&mut self, line: u64, why: impl FnOnce() -> String) {

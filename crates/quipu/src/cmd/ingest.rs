@@ -12,6 +12,7 @@ use quipu_client::matcher::Matcher;
 use quipu_client::source::Source;
 use quipu_client::summary::Summary;
 use quipu_client::template::Template;
+use quipu_client::window::BLOCK_LINES_MAX;
 use serde_json::json;
 
 use super::ingest_progress::Progress;
@@ -41,8 +42,8 @@ pub(crate) struct IngestArgs {
     /// Most increments in flight
     #[arg(long, value_name = "N", default_value_t = 8192, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     window: u32,
-    /// Lines between two checkpoints
-    #[arg(long, value_name = "LINES", default_value_t = 20_000, value_parser = clap::value_parser!(u64).range(1..))]
+    /// Most lines that are added up before they are sent: lines between two checkpoints
+    #[arg(long, value_name = "LINES", default_value_t = 262_144, value_parser = clap::value_parser!(u64).range(1..=BLOCK_LINES_MAX))]
     checkpoint_every: u64,
     /// Print `acked LINE` on standard error whenever so many more lines were answered
     #[arg(long, value_name = "LINES", value_parser = clap::value_parser!(u64).range(1..))]
@@ -91,12 +92,11 @@ fn job(args: &IngestArgs) -> anyhow::Result<Job> {
         input: input(&args.file, args.source.as_deref())?,
         matcher,
         options: Options {
-            window: (args.window as usize).max(templates.len()),
-            checkpoint_every: args.checkpoint_every,
+            window: args.window as usize,
+            block_lines: args.checkpoint_every,
             timeout: args.target.timeout(),
             give_up: Duration::from_secs(args.give_up),
         },
-        templates,
     })
 }
 

@@ -1,0 +1,266 @@
+//! One source on its way: its lines, and of each stream the sums that grow and the blocks in
+//! flight.
+
+use crate::block::Sums;
+use crate::ingest::IngestError;
+use crate::input::Input;
+use crate::lines::{Lines, Position, Step};
+use crate::matcher::Matcher;
+use crate::request::{StreamNames, StreamRequests};
+use crate::resume::Start;
+use crate::summary::Summary;
+use crate::window::{Request, Window};
+
+/// Sums of one stream beyond which its block ends, in bytes. Guess: ten thousands of counters, and
+/// with as much again in each block in flight far below what a machine notices.
+const SUM_BYTES_MAX: usize = 4 << 20;
+
+/// A source and its streams.
+#[derive(Debug)]
+pub(crate) struct Track {
+    input: Input,
+    lines: Lines,
+    matcher: Matcher,
+    pub(crate) streams: Vec<Stream>,
+    block_lines: u64,
+    /// The line at which some block has to end.
+    boundary: u64,
+}
+
+/// One template's stream.
+#[derive(Debug)]
+pub(crate) struct Stream {
+    pub(crate) requests: StreamRequests,
+    pub(crate) window: Window,
+    sums: Sums,
+}
+
+/// Why reading stopped.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Filled {
+    /// Enough for one turn; there may be more.
+    Some,
+    /// Blocks are full and none of them is confirmed.
+    Full,
+    /// The source has nothing now.
+    Starved,
+    /// The source has ended and all of it is in blocks.
+    Ended,
+}
+
+/// Why a block ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Why {
+    /// It has as many lines as a block may have, or a run before has cut it here.
+    Boundary,
+    /// Its sums take as much memory as they may.
+    Memory,
+    /// Nothing more comes for now.
+    Rest,
+}
+
+impl Track {
+    /// Goes on with `input` where `start` says; a block has at most `block_lines` lines.
+    pub(crate) fn new(
+        mut input: Input,
+        matcher: Matcher,
+        start: Start,
+        block_lines: u64,
+    ) -> Result<Track, IngestError> {
+        let mut lines = Lines::new(start.from);
+        match &mut input {
+            Input::File(file) => file.seek(start.from.offset),
+            Input::Pipe(..) => skip(&mut input, &mut lines, start.checkpoint)?,
+        }
+        let mut streams = Vec::new();
+        for (names, stored) in start.streams.into_iter().zip(start.stored) {
+            let ends = stored.ends()?;
+            let confirmed = match stored.checkpoint {
+                lines_of if lines_of == lines.position().lines => lines.position(),
+                lines => Position { lines, offset: 0 },
+            };
+            streams.push(Stream::new(names, Window::new(confirmed, ends)));
+        }
+        let mut track = Track { input, lines, matcher, streams, block_lines, boundary: 0 };
+        track.boundary = track.next_boundary();
+        Ok(track)
+    }
+
+    /// Returns where the next line begins.
+    pub(crate) fn position(&self) -> Position {
+        self.lines.position()
+    }
+
+    /// Returns up to where every increment of every line was answered.
+    pub(crate) fn answered(&self) -> Position {
+        let answered = self.streams.iter().map(|stream| stream.window.answered());
+        answered.min().unwrap_or_default()
+    }
+
+    /// Says whether no line waits for anything.
+    pub(crate) fn is_confirmed(&self) -> bool {
+        let here = self.lines.position().lines;
+        self.streams.iter().all(|stream| stream.window.is_empty() && stream.sums.from() >= here)
+    }
+
+    /// Adds lines up to the sums, about one read of them; waits for the source only if it may
+    /// `block`.
+    pub(crate) fn fill(
+        &mut self,
+        block: bool,
+        summary: &mut Summary,
+    ) -> Result<Filled, IngestError> {
+        if !self.cut(Why::Memory) {
+            return Ok(Filled::Full);
+        }
+        let mut has_read = false;
+        loop {
+            if self.lines.position().lines >= self.boundary && !self.cut(Why::Boundary) {
+                return Ok(Filled::Full);
+            }
+            let at = self.lines.position();
+            match self.lines.step() {
+                Step::Line(line) => {
+                    count(&mut self.matcher, &mut self.streams, line, at.lines + 1, summary);
+                    summary.bytes += self.lines.position().offset - at.offset;
+                }
+                Step::End => return self.end(),
+                Step::More if has_read => return Ok(Filled::Some),
+                Step::More => {
+                    has_read = self.read(block)?;
+                    if !has_read {
+                        return Ok(self.starve());
+                    }
+                }
+            }
+        }
+    }
+
+    /// Reads once, unless that would keep anything waiting; says whether it did.
+    fn read(&mut self, block: bool) -> Result<bool, IngestError> {
+        if !self.input.ready() && !(block && self.is_confirmed()) {
+            return Ok(false);
+        }
+        let bytes = self.input.read(self.lines.room()?)?;
+        self.lines.fill(bytes);
+        Ok(true)
+    }
+
+    /// Ends the blocks of a source that has nothing now, unless others are on their way: what
+    /// comes meanwhile shares the next one.
+    fn starve(&mut self) -> Filled {
+        if self.streams.iter().all(|stream| stream.window.is_empty()) {
+            self.cut(Why::Rest);
+        }
+        Filled::Starved
+    }
+
+    fn end(&mut self) -> Result<Filled, IngestError> {
+        let lines = self.lines.position().lines;
+        let to_come = self.streams.iter().filter_map(|stream| stream.window.end_to_come());
+        if let Some(counted) = to_come.max() {
+            return Err(IngestError::SourceShorter { counted, lines });
+        }
+        Ok(if self.cut(Why::Rest) { Filled::Ended } else { Filled::Full })
+    }
+
+    /// Ends every block that has a reason to end here; says whether there was place for them.
+    fn cut(&mut self, why: Why) -> bool {
+        let here = self.lines.position();
+        let most = self.block_lines;
+        let due = |stream: &&mut Stream| stream.is_due(here.lines, why, most);
+        for stream in self.streams.iter_mut().filter(due) {
+            if !stream.window.has_place() {
+                return false;
+            }
+            let block = stream.sums.cut(here);
+            stream.window.push(block);
+        }
+        self.boundary = self.next_boundary();
+        true
+    }
+
+    fn next_boundary(&self) -> u64 {
+        let ends = self.streams.iter().map(|stream| {
+            let most = stream.sums.from() + self.block_lines;
+            stream.window.end_to_come().unwrap_or(most)
+        });
+        ends.min().unwrap_or(u64::MAX)
+    }
+}
+
+impl Stream {
+    fn new(names: StreamNames, window: Window) -> Stream {
+        let sums = Sums::new(window.confirmed().lines);
+        Stream { requests: StreamRequests::new(names), window, sums }
+    }
+
+    /// Appends `request`, which the window gave, to `out`.
+    pub(crate) fn put(&self, out: &mut Vec<u8>, request: Request) {
+        match request {
+            Request::Cut(cut) => self.requests.put_cut(out, cut),
+            Request::Checkpoint(sequence) => self.requests.put_checkpoint(out, sequence),
+            Request::Add { block, index } => {
+                if let Some(increment) = self.window.increment(block, index) {
+                    self.requests.put_add(out, &increment);
+                }
+            }
+        }
+    }
+
+    /// Says whether the block that is being read has to end after line `here`.
+    ///
+    /// Where a run before has decided on the end, no other reason counts.
+    fn is_due(&self, here: u64, why: Why, block_lines: u64) -> bool {
+        let lines = here.saturating_sub(self.sums.from());
+        match (self.window.end_to_come(), why) {
+            _ if lines == 0 => false,
+            (Some(end), _) => here == end,
+            (None, Why::Boundary) => lines >= block_lines,
+            (None, Why::Memory) => self.sums.bytes() > SUM_BYTES_MAX,
+            (None, Why::Rest) => true,
+        }
+    }
+}
+
+/// Counts `line` in the sums of every stream that has not counted it before.
+fn count(
+    matcher: &mut Matcher,
+    streams: &mut [Stream],
+    line: &[u8],
+    number: u64,
+    summary: &mut Summary,
+) {
+    summary.lines += 1;
+    if !matcher.matches(line) {
+        summary.unmatched += 1;
+        return;
+    }
+    summary.matched += 1;
+    for (template, stream) in streams.iter_mut().enumerate() {
+        if number <= stream.sums.from() {
+            continue;
+        }
+        if let Err(why) = stream.sums.add(number, matcher.name(template, line), 1) {
+            summary.refuse_name(number, why);
+        }
+    }
+}
+
+/// Passes over the first `checkpoint` lines of a pipe.
+fn skip(input: &mut Input, lines: &mut Lines, checkpoint: u64) -> Result<(), IngestError> {
+    while lines.position().lines < checkpoint {
+        match lines.step() {
+            Step::Line(_) => {}
+            Step::More => {
+                let bytes = input.read(lines.room()?)?;
+                lines.fill(bytes);
+            }
+            Step::End => {
+                let lines = lines.position().lines;
+                return Err(IngestError::SourceShorter { counted: checkpoint, lines });
+            }
+        }
+    }
+    Ok(())
+}
