@@ -11,8 +11,12 @@ use crate::checkout;
 use crate::ci::cargo;
 
 /// What `quipu docs` is asked for, and the file in `docs/` that holds the answer.
-const PAGES: &[(&str, &str)] =
-    &[("metrics", "metrics.md"), ("config", "config.md"), ("file", "quipu.toml")];
+const PAGES: &[(&str, &str)] = &[
+    ("metrics", "metrics.md"),
+    ("config", "config.md"),
+    ("file", "quipu.toml"),
+    ("formats", "ingest-formats.md"),
+];
 
 /// Writes every generated page.
 ///

@@ -116,10 +116,8 @@ impl Condition {
 }
 
 fn pattern(text: &str, value: &str) -> Result<Regex, ConditionError> {
-    Regex::new(value).map_err(|error| ConditionError::Pattern {
-        text: text.to_owned(),
-        source: Box::new(error),
-    })
+    Regex::new(value)
+        .map_err(|error| ConditionError::Pattern { text: text.to_owned(), source: Box::new(error) })
 }
 
 impl Operator {

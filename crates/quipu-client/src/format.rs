@@ -9,8 +9,8 @@ mod web;
 
 use thiserror::Error;
 
-pub use self::csv::HeaderError;
 use self::csv::Csv;
+pub use self::csv::HeaderError;
 use self::jsonl::Jsonl;
 use self::pattern::Pattern;
 use crate::record::Record;

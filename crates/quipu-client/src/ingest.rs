@@ -5,6 +5,7 @@
 //! when is decided in [`crate::window`].
 
 use std::collections::VecDeque;
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use thiserror::Error;
@@ -12,11 +13,14 @@ use thiserror::Error;
 use crate::backoff::Backoff;
 use crate::client::{Client, ClientError};
 use crate::connection::{Connection, ConnectionError, Patience};
+use crate::format::HeaderError;
 use crate::input::{Input, InputError};
 use crate::lines::LineTooLong;
+use crate::lock::{InUse, StreamLock};
 use crate::matcher::Matcher;
 use crate::refusal::{Refusal, RefusalKind};
-use crate::request::{Outcome, read_add, read_checkpoint};
+use crate::report::{RejectsError, Report};
+use crate::request::{Outcome, StreamNames, read_add, read_checkpoint};
 use crate::resume::{Replaced, Start, start, stored};
 use crate::summary::Summary;
 use crate::track::{Filled, Track};
@@ -34,6 +38,8 @@ pub struct Job {
     pub input: Input,
     /// What a line counts for.
     pub matcher: Matcher,
+    /// Where to append what cannot be counted.
+    pub rejects: Option<PathBuf>,
     /// How.
     pub options: Options,
 }
@@ -89,6 +95,15 @@ pub enum IngestError {
     /// A line is too long to be one.
     #[error(transparent)]
     Line(#[from] LineTooLong),
+    /// The first line does not name the columns that are asked for.
+    #[error(transparent)]
+    Header(#[from] HeaderError),
+    /// What cannot be counted cannot be written down either.
+    #[error(transparent)]
+    Rejects(#[from] RejectsError),
+    /// The same source is being counted already.
+    #[error(transparent)]
+    InUse(#[from] InUse),
     /// The first conversation with the node failed.
     #[error(transparent)]
     Client(#[from] ClientError),
@@ -160,11 +175,13 @@ where
 pub fn ingest(job: Job, watch: &mut dyn FnMut(Event<'_>)) -> Result<Summary, IngestError> {
     let mut client = Client::connect(&job.node, job.options.timeout)?;
     let start = start(&mut client, &job.input, job.matcher.identities())?;
+    let lock = |names: &StreamNames| StreamLock::take(&job.node, &names.stream);
+    let _locks = start.streams.iter().map(lock).collect::<Result<Vec<_>, _>>()?;
     let mut run = Run::new(job, start, watch)?;
     let mut connection = client.into_connection();
     loop {
         match run.session(&mut connection) {
-            Ok(()) => return Ok(run.summary),
+            Ok(()) => return Ok(run.report.summary),
             Err(Trouble::Fatal(error)) => return Err(error),
             Err(Trouble::Lost(error)) => connection = run.reconnect(error.as_ref())?,
         }
@@ -177,7 +194,7 @@ struct Run<'w> {
     track: Track,
     /// The requests whose answers are awaited, each with the number of its stream.
     flying: VecDeque<(usize, Request)>,
-    summary: Summary,
+    report: Report,
     backoff: Backoff,
     /// When an answer last brought the run forward.
     moved: Instant,
@@ -192,10 +209,12 @@ impl<'w> Run<'w> {
         start: Start,
         watch: &'w mut dyn FnMut(Event<'_>),
     ) -> Result<Run<'w>, IngestError> {
-        let Job { node, input, matcher, options } = job;
+        let Job { node, input, matcher, rejects, options } = job;
+        let mut report = Report::new(rejects.as_deref())?;
         let replaced = start.replaced;
         let track = Track::new(input, matcher, start, options.block_lines)?;
         let from = track.position();
+        report.summary.resumed_from = from.lines;
         if let Some(replaced) = replaced {
             watch(Event::Replaced(replaced));
         }
@@ -205,7 +224,7 @@ impl<'w> Run<'w> {
             options,
             track,
             flying: VecDeque::with_capacity(options.window),
-            summary: Summary { resumed_from: from.lines, ..Summary::default() },
+            report,
             backoff: Backoff::default(),
             moved: Instant::now(),
             obstacle: None,
@@ -217,8 +236,8 @@ impl<'w> Run<'w> {
     fn session(&mut self, connection: &mut Connection) -> Result<(), Trouble> {
         loop {
             let idle = self.flying.is_empty() && connection.queued() == 0;
-            let filled = self.track.fill(idle, &mut self.summary)?;
-            self.send(connection);
+            let filled = self.track.fill(idle, &mut self.report)?;
+            self.send(connection)?;
             if filled == Filled::Ended && self.track.is_confirmed() {
                 return Ok(());
             }
@@ -232,18 +251,22 @@ impl<'w> Run<'w> {
     }
 
     /// Queues the requests that may leave, while there is room.
-    fn send(&mut self, connection: &mut Connection) {
+    fn send(&mut self, connection: &mut Connection) -> Result<(), IngestError> {
         if self.obstacle.is_some() {
-            return;
+            return Ok(());
         }
         for (number, stream) in self.track.streams.iter_mut().enumerate() {
             while self.flying.len() < self.options.window && connection.queued() < QUEUED_BYTES_MAX
             {
                 let Some(request) = stream.window.next_request() else { break };
+                if matches!(request, Request::Checkpoint(_)) {
+                    self.report.sync()?;
+                }
                 stream.put(connection.out(), request);
                 self.flying.push_back((number, request));
             }
         }
+        Ok(())
     }
 
     fn take_answers(&mut self, connection: &mut Connection) -> Result<(), Trouble> {
@@ -263,7 +286,7 @@ impl<'w> Run<'w> {
         let after = self.track.answered();
         if after != before {
             let (answered, offset) = (after.lines, after.offset);
-            (self.watch)(Event::Progress { answered, offset, summary: &self.summary });
+            (self.watch)(Event::Progress { answered, offset, summary: &self.report.summary });
         }
         Ok(())
     }
@@ -277,14 +300,14 @@ impl<'w> Run<'w> {
         };
         match (outcome, increment) {
             (Outcome::Repeated, increment) => {
-                self.summary.repeated += increment.map_or(0, |increment| increment.lines);
+                self.report.summary.repeated += increment.map_or(0, |increment| increment.lines);
                 return Ok(false);
             }
             (Outcome::Added, increment) => {
-                self.summary.added += increment.map_or(0, |increment| increment.lines);
+                self.report.summary.added += increment.map_or(0, |increment| increment.lines);
             }
             (Outcome::Refused(refusal), Some(increment)) => {
-                self.summary.refuse_add(&increment, &refusal.text);
+                self.report.refuse(&self.track.source, &increment, &refusal.text)?;
             }
             (Outcome::Again(refusal), _) => {
                 self.obstacle.get_or_insert(refusal);
@@ -306,7 +329,7 @@ impl<'w> Run<'w> {
             return Ok(());
         }
         let Some(refusal) = self.obstacle.take() else { return Ok(()) };
-        self.summary.retries += 1;
+        self.report.summary.retries += 1;
         (self.watch)(Event::Waiting(&refusal));
         self.pause(&refusal)?;
         self.track.streams.iter_mut().for_each(|stream| stream.window.go_back());
@@ -318,7 +341,7 @@ impl<'w> Run<'w> {
         (self.watch)(Event::Lost(cause));
         self.obstacle = None;
         self.flying.clear();
-        self.summary.reconnects += 1;
+        self.report.summary.reconnects += 1;
         let mut last: Box<dyn std::error::Error> = cause.to_string().into();
         loop {
             self.pause(last.as_ref())?;

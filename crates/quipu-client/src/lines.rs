@@ -114,6 +114,14 @@ impl Lines {
         self.ended = bytes == 0;
         self.filled = self.buffer.len().min(self.filled + bytes);
     }
+
+    /// Ends the source here: what is not a whole line is not one.
+    pub fn stop(&mut self) {
+        let rest = self.buffer.get(self.next..self.filled).unwrap_or_default();
+        self.filled = self.next + memchr::memrchr(b'\n', rest).map_or(0, |end| end + 1);
+        self.searched = self.next;
+        self.ended = true;
+    }
 }
 
 #[cfg(test)]
@@ -165,6 +173,16 @@ mod tests {
         assert_eq!(lines.position(), Position { lines: 11, offset: 1002 });
         assert_eq!(lines.step(), Step::Line(b"bb"));
         assert_eq!(lines.position(), Position { lines: 12, offset: 1005 });
+    }
+
+    #[test]
+    fn a_source_that_stops_has_no_unterminated_line() {
+        let mut lines = Lines::new(Position::default());
+        feed(&mut lines, b"a\nb");
+        lines.stop();
+        assert_eq!(lines.step(), Step::Line(b"a"));
+        assert_eq!(lines.step(), Step::End);
+        assert_eq!(lines.position(), Position { lines: 1, offset: 2 });
     }
 
     #[test]

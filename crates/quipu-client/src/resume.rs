@@ -77,14 +77,21 @@ pub(crate) fn start(
 ) -> Result<Start, IngestError> {
     match input {
         Input::File(file) => start_file(client, file, identities),
-        Input::Pipe(_, source) => {
-            let streams = streams(source, identities, 0);
-            let stored = known(client, &streams)?.stored;
-            let checkpoint = smallest(&stored);
-            let from = Position::default();
-            Ok(Start { streams, stored, from, checkpoint, replaced: None })
-        }
+        Input::Packed(packed) => start_first(client, &packed.source()?, identities),
+        Input::Pipe(_, source) => start_first(client, source, identities),
     }
+}
+
+/// What can only be read from its start has one generation.
+fn start_first(
+    client: &mut Client,
+    source: &Source,
+    identities: &[String],
+) -> Result<Start, IngestError> {
+    let streams = streams(source, identities, 0);
+    let stored = known(client, &streams)?.stored;
+    let checkpoint = smallest(&stored);
+    Ok(Start { streams, stored, from: Position::default(), checkpoint, replaced: None })
 }
 
 /// The newest generation that the node knows is the file's own, unless it counted more lines

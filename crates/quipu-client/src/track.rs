@@ -3,12 +3,13 @@
 
 use crate::block::Sums;
 use crate::ingest::IngestError;
-use crate::input::Input;
+use crate::input::{Input, InputError};
 use crate::lines::{Lines, Position, Step};
-use crate::matcher::Matcher;
+use crate::matcher::{Matcher, Reading};
+use crate::reject::Reason;
+use crate::report::{Reject, RejectsError, Report};
 use crate::request::{StreamNames, StreamRequests};
 use crate::resume::Start;
-use crate::summary::Summary;
 use crate::window::{Request, Window};
 
 /// Sums of one stream beyond which its block ends, in bytes. Guess: ten thousands of counters, and
@@ -18,6 +19,8 @@ const SUM_BYTES_MAX: usize = 4 << 20;
 /// A source and its streams.
 #[derive(Debug)]
 pub(crate) struct Track {
+    /// What the source is called in messages.
+    pub(crate) source: String,
     input: Input,
     lines: Lines,
     matcher: Matcher,
@@ -25,6 +28,8 @@ pub(crate) struct Track {
     block_lines: u64,
     /// The line at which some block has to end.
     boundary: u64,
+    /// Why the source ends before its end.
+    fault: Option<InputError>,
 }
 
 /// One template's stream.
@@ -63,14 +68,19 @@ impl Track {
     /// Goes on with `input` where `start` says; a block has at most `block_lines` lines.
     pub(crate) fn new(
         mut input: Input,
-        matcher: Matcher,
+        mut matcher: Matcher,
         start: Start,
         block_lines: u64,
     ) -> Result<Track, IngestError> {
         let mut lines = Lines::new(start.from);
+        if matcher.needs_first_line() && start.from.lines > 0 {
+            matcher.start(&input.first_line()?)?;
+        }
         match &mut input {
             Input::File(file) => file.seek(start.from.offset),
-            Input::Pipe(..) => skip(&mut input, &mut lines, start.checkpoint)?,
+            Input::Pipe(..) | Input::Packed(_) => {
+                skip(&mut input, &mut lines, &mut matcher, start.checkpoint)?;
+            }
         }
         let mut streams = Vec::new();
         for (names, stored) in start.streams.into_iter().zip(start.stored) {
@@ -81,7 +91,9 @@ impl Track {
             };
             streams.push(Stream::new(names, Window::new(confirmed, ends)));
         }
-        let mut track = Track { input, lines, matcher, streams, block_lines, boundary: 0 };
+        let source = input.label();
+        let mut track =
+            Track { source, input, lines, matcher, streams, block_lines, boundary: 0, fault: None };
         track.boundary = track.next_boundary();
         Ok(track)
     }
@@ -105,11 +117,7 @@ impl Track {
 
     /// Adds lines up to the sums, about one read of them; waits for the source only if it may
     /// `block`.
-    pub(crate) fn fill(
-        &mut self,
-        block: bool,
-        summary: &mut Summary,
-    ) -> Result<Filled, IngestError> {
+    pub(crate) fn fill(&mut self, block: bool, report: &mut Report) -> Result<Filled, IngestError> {
         if !self.cut(Why::Memory) {
             return Ok(Filled::Full);
         }
@@ -121,8 +129,11 @@ impl Track {
             let at = self.lines.position();
             match self.lines.step() {
                 Step::Line(line) => {
-                    count(&mut self.matcher, &mut self.streams, line, at.lines + 1, summary);
-                    summary.bytes += self.lines.position().offset - at.offset;
+                    let source = self.source.as_str();
+                    let Track { matcher, streams, .. } = self;
+                    let number = at.lines + 1;
+                    Count { matcher, streams, report, source, line, number }.run()?;
+                    report.summary.bytes += self.lines.position().offset - at.offset;
                 }
                 Step::End => return self.end(),
                 Step::More if has_read => return Ok(Filled::Some),
@@ -141,8 +152,15 @@ impl Track {
         if !self.input.ready() && !(block && self.is_confirmed()) {
             return Ok(false);
         }
-        let bytes = self.input.read(self.lines.room()?)?;
-        self.lines.fill(bytes);
+        match self.input.read(self.lines.room()?) {
+            Ok(bytes) => self.lines.fill(bytes),
+            // What was whole before it counts first.
+            Err(fault @ InputError::Damaged { .. }) => {
+                self.lines.stop();
+                self.fault = Some(fault);
+            }
+            Err(error) => return Err(error.into()),
+        }
         Ok(true)
     }
 
@@ -156,12 +174,23 @@ impl Track {
     }
 
     fn end(&mut self) -> Result<Filled, IngestError> {
+        if self.fault.is_some() {
+            return self.end_early();
+        }
         let lines = self.lines.position().lines;
         let to_come = self.streams.iter().filter_map(|stream| stream.window.end_to_come());
         if let Some(counted) = to_come.max() {
             return Err(IngestError::SourceShorter { counted, lines });
         }
         Ok(if self.cut(Why::Rest) { Filled::Ended } else { Filled::Full })
+    }
+
+    /// Confirms what was whole, then says what was not.
+    fn end_early(&mut self) -> Result<Filled, IngestError> {
+        if !self.cut(Why::Rest) || !self.streams.iter().all(|stream| stream.window.is_empty()) {
+            return Ok(Filled::Full);
+        }
+        self.fault.take().map_or(Ok(Filled::Ended), |fault| Err(fault.into()))
     }
 
     /// Ends every block that has a reason to end here; says whether there was place for them.
@@ -223,34 +252,69 @@ impl Stream {
     }
 }
 
-/// Counts `line` in the sums of every stream that has not counted it before.
-fn count(
-    matcher: &mut Matcher,
-    streams: &mut [Stream],
-    line: &[u8],
+/// One line on its way into the sums of every stream that has not counted it before.
+struct Count<'a> {
+    matcher: &'a mut Matcher,
+    streams: &'a mut [Stream],
+    report: &'a mut Report,
+    source: &'a str,
+    line: &'a [u8],
     number: u64,
-    summary: &mut Summary,
-) {
-    summary.lines += 1;
-    if !matcher.matches(line) {
-        summary.unmatched += 1;
-        return;
+}
+
+impl Count<'_> {
+    #[inline]
+    fn run(&mut self) -> Result<(), IngestError> {
+        self.report.summary.lines += 1;
+        if self.number == 1 {
+            self.matcher.start(self.line)?;
+        }
+        match self.matcher.read(self.line, self.number) {
+            Reading::Counts(delta) => {
+                self.report.summary.matched += 1;
+                self.add(delta)?;
+            }
+            Reading::Filtered => self.report.summary.filtered += 1,
+            Reading::Rejected(reason) => self.reject(reason)?,
+        }
+        Ok(())
     }
-    summary.matched += 1;
-    for (template, stream) in streams.iter_mut().enumerate() {
-        if number <= stream.sums.from() {
-            continue;
+
+    #[inline]
+    fn add(&mut self, delta: i64) -> Result<(), RejectsError> {
+        for template in 0..self.streams.len() {
+            let Some(stream) = self.streams.get_mut(template) else { continue };
+            if self.number <= stream.sums.from() {
+                continue;
+            }
+            let name = self.matcher.name(template, self.line);
+            let added = name
+                .and_then(|name| stream.sums.add(self.number, name, delta).map_err(Reason::Name));
+            if let Err(reason) = added {
+                self.reject(reason)?;
+            }
         }
-        if let Err(why) = stream.sums.add(number, matcher.name(template, line), 1) {
-            summary.refuse_name(number, why);
-        }
+        Ok(())
+    }
+
+    #[cold]
+    fn reject(&mut self, reason: Reason) -> Result<(), RejectsError> {
+        let Count { source, number, line, .. } = *self;
+        self.report.reject(&Reject { source, number, line, reason })
     }
 }
 
 /// Passes over the first `checkpoint` lines of a pipe.
-fn skip(input: &mut Input, lines: &mut Lines, checkpoint: u64) -> Result<(), IngestError> {
+fn skip(
+    input: &mut Input,
+    lines: &mut Lines,
+    matcher: &mut Matcher,
+    checkpoint: u64,
+) -> Result<(), IngestError> {
     while lines.position().lines < checkpoint {
+        let is_first = lines.position().lines == 0;
         match lines.step() {
+            Step::Line(line) if is_first => matcher.start(line)?,
             Step::Line(_) => {}
             Step::More => {
                 let bytes = input.read(lines.room()?)?;

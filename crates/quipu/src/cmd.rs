@@ -6,6 +6,7 @@ mod config;
 mod docs;
 mod get;
 mod ingest;
+mod ingest_meaning;
 mod ingest_progress;
 mod prove;
 mod scan;

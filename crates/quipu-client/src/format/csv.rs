@@ -126,9 +126,13 @@ impl Value {
             return Cow::Borrowed(text);
         }
         let mut single = Vec::with_capacity(text.len());
-        for part in text.chunk_by(|before, byte| (*before, *byte) != (b'"', b'"')) {
-            single.extend_from_slice(part);
+        let mut rest = text;
+        while let Some(quote) = memchr::memchr(b'"', rest) {
+            let (before, after) = rest.split_at(quote + 1);
+            single.extend_from_slice(before);
+            rest = after.get(1..).unwrap_or_default();
         }
+        single.extend_from_slice(rest);
         Cow::Owned(single)
     }
 }

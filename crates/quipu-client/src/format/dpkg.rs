@@ -12,7 +12,10 @@ pub(super) const FIELDS: [Field; 13] = [
     field("timestamp", "date and time, of no zone"),
     field("date", "such as 2026-11-21"),
     field("time", "such as 13:55:36"),
-    field("action", "status, install, upgrade, configure, remove, purge, trigproc, conffile, startup, ..."),
+    field(
+        "action",
+        "status, install, upgrade, configure, remove, purge, trigproc, conffile, startup, ...",
+    ),
     field("state", "of status: installed, half-configured, ..."),
     field("package", "its name without architecture"),
     field("arch", "its architecture"),

@@ -4,6 +4,7 @@ use std::process::ExitCode;
 
 use quipu_metrics::reference;
 
+use super::ingest_meaning::formats_page;
 use crate::output;
 
 /// Print a reference page that is generated from the program's tables
@@ -22,6 +23,8 @@ enum Page {
     Config,
     /// A configuration file with every default: docs/quipu.toml
     File,
+    /// Formats of lines: docs/ingest-formats.md
+    Formats,
 }
 
 /// Prints the page.
@@ -39,6 +42,7 @@ impl Page {
             Self::Metrics => reference::metrics_page(),
             Self::Config => reference::config_page(),
             Self::File => reference::config_file(),
+            Self::Formats => formats_page(),
         }
     }
 }
@@ -62,5 +66,6 @@ mod tests {
         check(Page::Metrics, "metrics", "metrics.md");
         check(Page::Config, "config", "config.md");
         check(Page::File, "file", "quipu.toml");
+        check(Page::Formats, "formats", "ingest-formats.md");
     }
 }
