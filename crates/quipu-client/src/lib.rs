@@ -11,6 +11,7 @@
 
 pub mod backoff;
 pub mod block;
+pub mod canary;
 pub mod client;
 pub mod condition;
 pub mod connection;

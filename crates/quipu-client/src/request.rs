@@ -3,6 +3,7 @@
 use quipu_wire::resp::value::{self, Token, Tokens};
 
 use crate::block::Increment;
+use crate::canary::{self, Bug};
 use crate::connection::ConnectionError;
 use crate::refusal::{Refusal, RefusalKind};
 use crate::window::Cut;
@@ -13,6 +14,8 @@ pub struct StreamRequests {
     names: StreamNames,
     /// From after the delta up to the sequence.
     middle: Vec<u8>,
+    /// Whether increments leave their stream out: only a deliberate bug does.
+    is_plain: bool,
 }
 
 /// A stream, and the companion that keeps the cuts of its blocks.
@@ -48,7 +51,8 @@ impl StreamRequests {
         for part in [b"STREAM".as_slice(), names.stream.as_bytes()] {
             value::put_part(&mut middle, part);
         }
-        StreamRequests { names, middle }
+        let is_plain = canary::is(Bug::NoStreams);
+        StreamRequests { names, middle, is_plain }
     }
 
     /// Returns the names.
@@ -58,11 +62,15 @@ impl StreamRequests {
 
     /// Appends to `out` an increment, durably.
     pub fn put_add(&self, out: &mut Vec<u8>, increment: &Increment<'_>) {
-        out.extend_from_slice(b"*8\r\n$9\r\nQUIPU.ADD\r\n");
+        let parts = if self.is_plain { b'5' } else { b'8' };
+        out.extend_from_slice(&[b'*', parts]);
+        out.extend_from_slice(b"\r\n$9\r\nQUIPU.ADD\r\n");
         value::put_part(out, increment.name);
         put_delta(out, increment.delta);
-        out.extend_from_slice(&self.middle);
-        value::put_number(out, increment.sequence);
+        if !self.is_plain {
+            out.extend_from_slice(&self.middle);
+            value::put_number(out, increment.sequence);
+        }
         out.extend_from_slice(b"$3\r\nACK\r\n$5\r\nfsync\r\n");
     }
 

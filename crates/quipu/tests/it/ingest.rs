@@ -1,5 +1,9 @@
 //! Lines of real files into a real node, with either side killed on the way.
 
+mod blocks;
+mod formats;
+mod nginx;
+
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::io::{BufRead, BufReader, Write};
