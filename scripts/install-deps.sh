@@ -18,7 +18,7 @@ python3:python3 awk:gawk node:nodejs npm:npm go:golang-go java:default-jdk-headl
 
 # What only some tests of faults use: a shifted clock, a file system of our own, namespaces.
 optional="faketime:faketime fusermount3:fuse3 unshare:util-linux nsenter:util-linux
-setpriv:util-linux"
+setpriv:util-linux nginx:nginx zstd:zstd"
 
 has() { command -v "$1" >/dev/null 2>&1; }
 

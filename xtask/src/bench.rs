@@ -7,6 +7,7 @@
 mod bars;
 mod cell;
 mod connection;
+pub(crate) mod ingest;
 mod machine;
 mod page;
 mod parse;

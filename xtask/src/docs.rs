@@ -16,6 +16,7 @@ const PAGES: &[(&str, &str)] = &[
     ("config", "config.md"),
     ("file", "quipu.toml"),
     ("openapi", "openapi.json"),
+    ("formats", "ingest-formats.md"),
 ];
 
 /// Writes every generated page.

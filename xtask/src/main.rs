@@ -23,6 +23,7 @@ const USAGE: &str = "usage: cargo xtask <command>
   ci            fmt, clippy, test, doc and tidy, in that order
   docs          write docs/metrics.md, docs/config.md and docs/quipu.toml
   bench         compare with Redis, print ratios against the bars (--help for its options)
+  bench ingest  compare the ingest of a web server's log with awk (--help)
   evidence      run what searches for a broken promise, and add up what it found (--help)
   fuzz          search the fuzz targets alone (--help)";
 
@@ -37,6 +38,11 @@ fn main() -> ExitCode {
             println!("{}", bench::USAGE);
             Ok(())
         }
+        ["bench", "ingest", "--help"] => {
+            println!("{}", bench::ingest::USAGE);
+            Ok(())
+        }
+        ["bench", "ingest", rest @ ..] => bench::ingest::run(rest),
         ["bench", rest @ ..] => bench::run(rest),
         ["evidence", "--help"] => {
             println!("{}", evidence::USAGE);

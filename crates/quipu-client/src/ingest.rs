@@ -1,9 +1,11 @@
 //! The ingest of a source, exactly once: lines in, increments out, in a bounded window.
 //!
-//! One thread moves everything: it reads while there is room, sends, takes answers, stores
-//! checkpoints, and goes back where an answer or a lost connection asks for it. What that means
-//! for the lines is decided in [`crate::window`].
+//! One thread moves everything: it adds lines up while there is room, sends the sums of blocks,
+//! takes answers, and goes back where an answer or a lost connection asks for it. What may leave
+//! when is decided in [`crate::window`].
 
+use std::collections::VecDeque;
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use thiserror::Error;
@@ -11,24 +13,21 @@ use thiserror::Error;
 use crate::backoff::Backoff;
 use crate::client::{Client, ClientError};
 use crate::connection::{Connection, ConnectionError, Patience};
+use crate::format::HeaderError;
 use crate::input::{Input, InputError};
-use crate::lines::{LineTooLong, Lines, Step};
+use crate::lines::LineTooLong;
+use crate::lock::{InUse, StreamLock};
 use crate::matcher::Matcher;
 use crate::refusal::{Refusal, RefusalKind};
-use crate::request::{Outcome, StreamRequests, read_add, read_checkpoint};
-use crate::resume::{Replaced, Start, known, start};
+use crate::report::{RejectsError, Report};
+use crate::request::{Outcome, StreamNames, read_add, read_checkpoint};
+use crate::resume::{Replaced, Start, start, stored};
 use crate::summary::Summary;
-use crate::template::Template;
-use crate::window::{Request, Window};
+use crate::track::{Filled, Track};
+use crate::window::{Request, Tangled};
 
 /// Requests that may wait to leave, in bytes. Guess: a few writes' worth.
 const QUEUED_BYTES_MAX: usize = 256 << 10;
-/// Bytes of unconfirmed lines that make a checkpoint due. Guess.
-const CHECKPOINT_BYTES: usize = 4 << 20;
-/// Bytes of unconfirmed lines beyond which reading pauses. One line may be larger alone.
-const HELD_BYTES_MAX: usize = 32 << 20;
-/// How long lines of a slow pipe may stay without a checkpoint. Guess.
-const CHECKPOINT_IDLE: Duration = Duration::from_secs(1);
 
 /// What to ingest, and into which node.
 #[derive(Debug)]
@@ -37,10 +36,10 @@ pub struct Job {
     pub node: String,
     /// Where the lines come from.
     pub input: Input,
-    /// The pattern, with the same templates in the same order.
+    /// What a line counts for.
     pub matcher: Matcher,
-    /// The templates: one stream each.
-    pub templates: Vec<Template>,
+    /// Where to append what cannot be counted.
+    pub rejects: Option<PathBuf>,
     /// How.
     pub options: Options,
 }
@@ -50,8 +49,8 @@ pub struct Job {
 pub struct Options {
     /// Most increments in flight.
     pub window: usize,
-    /// Lines between two checkpoints.
-    pub checkpoint_every: u64,
+    /// Most lines of a block: lines between two checkpoints.
+    pub block_lines: u64,
     /// The longest wait for a node that says nothing.
     pub timeout: Duration,
     /// How long to try without any progress before giving up.
@@ -96,6 +95,15 @@ pub enum IngestError {
     /// A line is too long to be one.
     #[error(transparent)]
     Line(#[from] LineTooLong),
+    /// The first line does not name the columns that are asked for.
+    #[error(transparent)]
+    Header(#[from] HeaderError),
+    /// What cannot be counted cannot be written down either.
+    #[error(transparent)]
+    Rejects(#[from] RejectsError),
+    /// The same source is being counted already.
+    #[error(transparent)]
+    InUse(#[from] InUse),
     /// The first conversation with the node failed.
     #[error(transparent)]
     Client(#[from] ClientError),
@@ -121,7 +129,10 @@ pub enum IngestError {
         /// What it says now.
         checkpoint: u64,
     },
-    /// A pipe ended before the line that the node has counted.
+    /// What the node has stored cannot be of one ingest.
+    #[error(transparent)]
+    Tangled(#[from] Tangled),
+    /// A source ended before the line that the node has counted.
     #[error(
         "this source was counted up to line {counted} and has only {lines} lines: give \
              another source another name"
@@ -157,32 +168,20 @@ where
     }
 }
 
-/// Why filling the window stopped.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Filled {
-    /// The window, the queue or the memory for unconfirmed lines is full.
-    Full,
-    /// The requests that are queued should leave before more are made.
-    Queued,
-    /// A pipe has nothing now.
-    Starved,
-    /// The source has ended.
-    Ended,
-}
-
 /// Counts every line of the job's input, and tells `watch` what happens.
 ///
 /// # Errors
 /// See [`IngestError`]. What was answered until then is counted and will not count again.
 pub fn ingest(job: Job, watch: &mut dyn FnMut(Event<'_>)) -> Result<Summary, IngestError> {
     let mut client = Client::connect(&job.node, job.options.timeout)?;
-    let templates: Vec<_> = job.templates.iter().map(Template::text).collect();
-    let start = start(&mut client, &job.input, &templates)?;
+    let start = start(&mut client, &job.input, job.matcher.identities())?;
+    let lock = |names: &StreamNames| StreamLock::take(&job.node, &names.stream);
+    let _locks = start.streams.iter().map(lock).collect::<Result<Vec<_>, _>>()?;
     let mut run = Run::new(job, start, watch)?;
     let mut connection = client.into_connection();
     loop {
         match run.session(&mut connection) {
-            Ok(()) => return Ok(run.summary),
+            Ok(()) => return Ok(run.report.summary),
             Err(Trouble::Fatal(error)) => return Err(error),
             Err(Trouble::Lost(error)) => connection = run.reconnect(error.as_ref())?,
         }
@@ -191,21 +190,14 @@ pub fn ingest(job: Job, watch: &mut dyn FnMut(Event<'_>)) -> Result<Summary, Ing
 
 struct Run<'w> {
     node: String,
-    input: Input,
-    matcher: Matcher,
     options: Options,
-    streams: Vec<StreamRequests>,
-    lines: Lines,
-    window: Window,
-    summary: Summary,
-    name: Vec<u8>,
+    track: Track,
+    /// The requests whose answers are awaited, each with the number of its stream.
+    flying: VecDeque<(usize, Request)>,
+    report: Report,
     backoff: Backoff,
     /// When an answer last brought the run forward.
     moved: Instant,
-    /// When the last checkpoint was begun.
-    checkpointed: Instant,
-    /// The highest line read: only lines above it are new to the summary.
-    highest: u64,
     /// What stood in the way last, and asks for a pause.
     obstacle: Option<Refusal>,
     watch: &'w mut dyn FnMut(Event<'_>),
@@ -217,32 +209,24 @@ impl<'w> Run<'w> {
         start: Start,
         watch: &'w mut dyn FnMut(Event<'_>),
     ) -> Result<Run<'w>, IngestError> {
-        let Job { node, mut input, matcher, options, .. } = job;
-        let mut lines = Lines::new(start.from);
-        match &mut input {
-            Input::File(file) => file.seek(start.from.offset),
-            Input::Pipe(..) => skip(&mut input, &mut lines, start.checkpoint)?,
-        }
-        let from = lines.position();
-        if let Some(replaced) = start.replaced {
+        let Job { node, input, matcher, rejects, options } = job;
+        let mut report = Report::new(rejects.as_deref())?;
+        let replaced = start.replaced;
+        let track = Track::new(input, matcher, start, options.block_lines)?;
+        let from = track.position();
+        report.summary.resumed_from = from.lines;
+        if let Some(replaced) = replaced {
             watch(Event::Replaced(replaced));
         }
         watch(Event::Started { after: from.lines, offset: from.offset });
-        let now = Instant::now();
         Ok(Run {
             node,
-            input,
-            matcher,
             options,
-            streams: start.streams.into_iter().map(StreamRequests::new).collect(),
-            lines,
-            window: Window::new(from, options.window),
-            summary: Summary { resumed_from: from.lines, ..Summary::default() },
-            name: Vec::new(),
+            track,
+            flying: VecDeque::with_capacity(options.window),
+            report,
             backoff: Backoff::default(),
-            moved: now,
-            checkpointed: now,
-            highest: from.lines,
+            moved: Instant::now(),
             obstacle: None,
             watch,
         })
@@ -251,98 +235,79 @@ impl<'w> Run<'w> {
     /// Works on one connection until everything is counted and confirmed.
     fn session(&mut self, connection: &mut Connection) -> Result<(), Trouble> {
         loop {
-            let filled = self.fill(connection)?;
-            self.checkpoint(connection, filled);
-            let ended = filled == Filled::Ended && self.window.idle();
-            if ended && self.window.confirmed() == self.lines.position() {
+            let idle = self.flying.is_empty() && connection.queued() == 0;
+            let filled = self.track.fill(idle, &mut self.report)?;
+            self.send(connection)?;
+            if filled == Filled::Ended && self.track.is_confirmed() {
                 return Ok(());
             }
-            let patience = if filled == Filled::Queued { Patience::None } else { Patience::Wait };
-            connection.pump(patience)?;
+            if !self.flying.is_empty() {
+                let some = filled == Filled::Some;
+                connection.pump(if some { Patience::None } else { Patience::Wait })?;
+            }
             self.take_answers(connection)?;
             self.go_back()?;
         }
     }
 
-    /// Reads lines and queues their increments while there is room.
-    fn fill(&mut self, connection: &mut Connection) -> Result<Filled, Trouble> {
-        loop {
-            if self.window.free() < self.streams.len() || self.lines.held() > HELD_BYTES_MAX {
-                return Ok(Filled::Full);
-            }
-            if connection.queued() > QUEUED_BYTES_MAX {
-                return Ok(Filled::Queued);
-            }
-            let at = self.lines.position();
-            let line = match self.lines.step() {
-                Step::Line(line) => line,
-                Step::End => return Ok(Filled::Ended),
-                Step::More if !busy(connection, &self.window) || self.input.ready() => {
-                    let bytes = self.input.read(self.lines.room()?)?;
-                    self.lines.fill(bytes);
-                    continue;
+    /// Queues the requests that may leave, while there is room.
+    fn send(&mut self, connection: &mut Connection) -> Result<(), IngestError> {
+        if self.obstacle.is_some() {
+            return Ok(());
+        }
+        for (number, stream) in self.track.streams.iter_mut().enumerate() {
+            while self.flying.len() < self.options.window && connection.queued() < QUEUED_BYTES_MAX
+            {
+                let Some(request) = stream.window.next_request() else { break };
+                if matches!(request, Request::Checkpoint(_)) {
+                    self.report.sync()?;
                 }
-                Step::More => return Ok(Filled::Starved),
-            };
-            let new = at.lines >= self.highest;
-            let Run { matcher, streams, window, summary, name, .. } = self;
-            let mut sender = Sender { matcher, streams, window, name, connection };
-            sender.send(line, at, new.then_some(summary));
-            let after = self.lines.position();
-            self.window.read_to(after);
-            self.highest = self.highest.max(after.lines);
-            self.summary.bytes += if new { after.offset - at.offset } else { 0 };
+                stream.put(connection.out(), request);
+                self.flying.push_back((number, request));
+            }
         }
-    }
-
-    /// Queues a checkpoint if one is due.
-    fn checkpoint(&mut self, connection: &mut Connection, filled: Filled) {
-        let answered = self.window.answered();
-        let lines = answered.lines - self.window.confirmed().lines;
-        let due = lines >= self.options.checkpoint_every
-            || self.lines.held() > CHECKPOINT_BYTES
-            || filled == Filled::Starved && self.checkpointed.elapsed() > CHECKPOINT_IDLE
-            || filled == Filled::Ended && self.window.idle();
-        if !due || self.obstacle.is_some() {
-            return;
-        }
-        let Some(sequence) = self.window.begin_checkpoint(self.streams.len()) else { return };
-        self.checkpointed = Instant::now();
-        for stream in &self.streams {
-            stream.put_checkpoint(connection.out(), sequence);
-        }
+        Ok(())
     }
 
     fn take_answers(&mut self, connection: &mut Connection) -> Result<(), Trouble> {
-        let before = (self.window.answered(), self.window.confirmed());
+        let before = self.track.answered();
         while let Some(reply) = connection.reply()? {
-            let request = self.window.front().ok_or(ConnectionError::Unexpected)?;
+            let flying = self.flying.pop_front();
+            let (stream, request) = flying.ok_or(ConnectionError::Unexpected)?;
             let outcome = match request {
-                Request::Add(_) => read_add(reply)?,
-                Request::Checkpoint => read_checkpoint(reply)?,
+                Request::Add { .. } => read_add(reply)?,
+                Request::Cut(_) | Request::Checkpoint(_) => read_checkpoint(reply)?,
             };
-            let again = self.note(request, outcome)?;
-            self.window.answer(again);
+            let again = self.note(stream, request, outcome)?;
+            if let Some(stream) = self.track.streams.get_mut(stream) {
+                stream.window.answer(request, again);
+            }
         }
-        let after = (self.window.answered(), self.window.confirmed());
+        let after = self.track.answered();
         if after != before {
-            self.moved = Instant::now();
-            self.backoff.reset();
-            self.lines.release(after.1);
-            let (answered, offset) = (after.0.lines, after.0.offset);
-            (self.watch)(Event::Progress { answered, offset, summary: &self.summary });
+            let (answered, offset) = (after.lines, after.offset);
+            (self.watch)(Event::Progress { answered, offset, summary: &self.report.summary });
         }
         Ok(())
     }
 
     /// Counts one outcome; says whether the request must be sent again.
-    fn note(&mut self, request: Request, outcome: Outcome) -> Result<bool, Trouble> {
-        match (outcome, request) {
-            (Outcome::Added, Request::Add(_)) => self.summary.added += 1,
-            (Outcome::Repeated, _) => self.summary.repeated += 1,
-            (Outcome::Added, Request::Checkpoint) => {}
-            (Outcome::Refused(refusal), Request::Add(line)) => {
-                self.summary.refuse_add(line.lines + 1, &refusal.text);
+    fn note(&mut self, stream: usize, request: Request, outcome: Outcome) -> Result<bool, Trouble> {
+        let stream = self.track.streams.get(stream);
+        let increment = match request {
+            Request::Add { .. } => stream.and_then(|stream| stream.window.awaited()),
+            Request::Cut(_) | Request::Checkpoint(_) => None,
+        };
+        match (outcome, increment) {
+            (Outcome::Repeated, increment) => {
+                self.report.summary.repeated += increment.map_or(0, |increment| increment.lines);
+                return Ok(false);
+            }
+            (Outcome::Added, increment) => {
+                self.report.summary.added += increment.map_or(0, |increment| increment.lines);
+            }
+            (Outcome::Refused(refusal), Some(increment)) => {
+                self.report.refuse(&self.track.source, &increment, &refusal.text)?;
             }
             (Outcome::Again(refusal), _) => {
                 self.obstacle.get_or_insert(refusal);
@@ -353,21 +318,21 @@ impl<'w> Run<'w> {
                 return Err(Trouble::Fatal(IngestError::Denied(refusal)));
             }
         }
+        self.moved = Instant::now();
+        self.backoff.reset();
         Ok(false)
     }
 
-    /// Waits and goes back to the line refused first, once all answers are in.
+    /// Waits and goes back to what was refused first, once all answers are in.
     fn go_back(&mut self) -> Result<(), Trouble> {
-        if !self.window.idle() {
+        if !self.flying.is_empty() {
             return Ok(());
         }
         let Some(refusal) = self.obstacle.take() else { return Ok(()) };
-        self.summary.retries += 1;
+        self.report.summary.retries += 1;
         (self.watch)(Event::Waiting(&refusal));
         self.pause(&refusal)?;
-        if let Some(from) = self.window.resend_from() {
-            self.lines.go_to(from);
-        }
+        self.track.streams.iter_mut().for_each(|stream| stream.window.go_back());
         Ok(())
     }
 
@@ -375,7 +340,8 @@ impl<'w> Run<'w> {
     fn reconnect(&mut self, cause: &dyn std::error::Error) -> Result<Connection, IngestError> {
         (self.watch)(Event::Lost(cause));
         self.obstacle = None;
-        self.summary.reconnects += 1;
+        self.flying.clear();
+        self.report.summary.reconnects += 1;
         let mut last: Box<dyn std::error::Error> = cause.to_string().into();
         loop {
             self.pause(last.as_ref())?;
@@ -389,13 +355,15 @@ impl<'w> Run<'w> {
 
     fn resume(&mut self) -> Result<Connection, IngestError> {
         let mut client = Client::connect(&self.node, self.options.timeout)?;
-        let streams: Vec<_> = self.streams.iter().map(|stream| stream.name().to_owned()).collect();
-        let checkpoint = known(&mut client, &streams)?.checkpoint;
-        let confirmed = self.window.confirmed().lines;
-        let from = self.window.resume(checkpoint);
-        let from = from.ok_or(IngestError::WentBack { confirmed, checkpoint })?;
-        self.lines.go_to(from);
-        (self.watch)(Event::Resumed(from.lines));
+        for stream in &mut self.track.streams {
+            let stored = stored(&mut client, stream.requests.names())?;
+            let confirmed = stream.window.confirmed().lines;
+            if !stream.window.resume(stored) {
+                let checkpoint = stored.checkpoint;
+                return Err(IngestError::WentBack { confirmed, checkpoint });
+            }
+        }
+        (self.watch)(Event::Resumed(self.track.answered().lines));
         Ok(client.into_connection())
     }
 
@@ -409,64 +377,6 @@ impl<'w> Run<'w> {
         wait(self.backoff.next(getrandom::u64().unwrap_or(u64::MAX)));
         Ok(())
     }
-}
-
-/// What one line needs to leave.
-struct Sender<'a> {
-    matcher: &'a mut Matcher,
-    streams: &'a [StreamRequests],
-    window: &'a mut Window,
-    name: &'a mut Vec<u8>,
-    connection: &'a mut Connection,
-}
-
-impl Sender<'_> {
-    /// Queues the increments of `line`, which begins at `at`; counts it where it is new.
-    fn send(&mut self, line: &[u8], at: crate::lines::Position, mut new: Option<&mut Summary>) {
-        let matched = self.matcher.matches(line);
-        if let Some(summary) = &mut new {
-            summary.lines += 1;
-            summary.matched += u64::from(matched);
-            summary.unmatched += u64::from(!matched);
-        }
-        if !matched {
-            return;
-        }
-        let sequence = at.lines + 1;
-        for (template, stream) in self.streams.iter().enumerate() {
-            match (self.matcher.name(template, line, self.name), &mut new) {
-                (Ok(()), _) => {
-                    stream.put_add(self.connection.out(), self.name, sequence);
-                    self.window.sent(at);
-                }
-                (Err(why), Some(summary)) => summary.refuse_name(sequence, why),
-                (Err(_), None) => {}
-            }
-        }
-    }
-}
-
-/// Says whether a read that blocks would keep requests or answers waiting.
-fn busy(connection: &Connection, window: &Window) -> bool {
-    connection.queued() > 0 || !window.idle()
-}
-
-/// Passes over the first `checkpoint` lines of a pipe.
-fn skip(input: &mut Input, lines: &mut Lines, checkpoint: u64) -> Result<(), IngestError> {
-    while lines.position().lines < checkpoint {
-        match lines.step() {
-            Step::Line(_) => lines.release(lines.position()),
-            Step::More => {
-                let bytes = input.read(lines.room()?)?;
-                lines.fill(bytes);
-            }
-            Step::End => {
-                let lines = lines.position().lines;
-                return Err(IngestError::SourceShorter { counted: checkpoint, lines });
-            }
-        }
-    }
-    Ok(())
 }
 
 /// Says whether another attempt to connect may end otherwise.

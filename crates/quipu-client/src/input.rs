@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use rustix::event::{PollFd, PollFlags, Timespec};
 use thiserror::Error;
 
+use crate::inflate::{PackedInput, Packing};
 use crate::lines::{LINE_BYTES_MAX, Position, READ_BYTES};
 use crate::source::Source;
 
@@ -22,6 +23,16 @@ pub enum InputError {
         /// What it said.
         source: std::io::Error,
     },
+    /// A compressed file is cut short or damaged.
+    #[error("{path} is damaged after {offset} bytes of it: {source}")]
+    Damaged {
+        /// The file.
+        path: PathBuf,
+        /// Compressed bytes that were read until then.
+        offset: u64,
+        /// What is wrong.
+        source: std::io::Error,
+    },
     /// A directory, pipe or device.
     #[error(
         "{0} is not a regular file; pipe it in and name it: ... | quipu ingest - --source NAME"
@@ -34,6 +45,8 @@ pub enum InputError {
 pub enum Input {
     /// A regular file, read from any place.
     File(FileInput),
+    /// A compressed file, read from its start.
+    Packed(PackedInput),
     /// Standard input, read once, known by a name.
     Pipe(Stdin, Source),
 }
@@ -57,7 +70,11 @@ impl Input {
         if !file.metadata().map_err(io)?.is_file() {
             return Err(InputError::NotRegular(path.to_owned()));
         }
-        Ok(Input::File(FileInput { file, path: path.to_owned(), offset: 0 }))
+        let file = FileInput { file, path: path.to_owned(), offset: 0 };
+        match Packing::of(&file.file).map_err(io)? {
+            Some(packing) => Ok(Input::Packed(PackedInput::new(file, packing)?)),
+            None => Ok(Input::File(file)),
+        }
     }
 
     /// Reads what comes next into `room`; nothing means the end.
@@ -71,6 +88,7 @@ impl Input {
                 file.offset += bytes as u64;
                 Ok(bytes)
             }
+            Input::Packed(packed) => packed.read(room),
             Input::Pipe(stdin, _) => {
                 let io = |source| InputError::Io { path: PathBuf::from("-"), source };
                 stdin.lock().read(room).map_err(io)
@@ -81,13 +99,33 @@ impl Input {
     /// Says whether a read would return at once.
     pub fn ready(&self) -> bool {
         match self {
-            Input::File(_) => true,
+            Input::File(_) | Input::Packed(_) => true,
             Input::Pipe(stdin, _) => {
                 let mut polled = [PollFd::new(stdin, PollFlags::IN)];
                 let now = Timespec { tv_sec: 0, tv_nsec: 0 };
                 // Whatever poll cannot say, the read will.
                 rustix::event::poll(&mut polled, Some(&now)) != Ok(0)
             }
+        }
+    }
+
+    /// Returns what a person calls it.
+    pub fn label(&self) -> String {
+        match self {
+            Input::File(file) => file.path.display().to_string(),
+            Input::Packed(packed) => packed.path().display().to_string(),
+            Input::Pipe(_, source) => source.label().to_owned(),
+        }
+    }
+
+    /// Returns the first line, if it can be read without taking it away from what comes.
+    ///
+    /// # Errors
+    /// Reading failed.
+    pub fn first_line(&self) -> Result<Vec<u8>, InputError> {
+        match self {
+            Input::File(file) => file.first_line(),
+            Input::Packed(_) | Input::Pipe(..) => Ok(Vec::new()),
         }
     }
 }
@@ -100,7 +138,14 @@ impl FileInput {
     /// # Errors
     /// Reading failed.
     pub fn source(&self) -> Result<Source, InputError> {
-        let metadata = self.file.metadata().map_err(|source| self.io(source))?;
+        Ok(Source::of_file(self.inode()?, &self.first_line()?))
+    }
+
+    pub(crate) fn inode(&self) -> Result<u64, InputError> {
+        Ok(self.file.metadata().map_err(|source| self.io(source))?.ino())
+    }
+
+    fn first_line(&self) -> Result<Vec<u8>, InputError> {
         let mut first = Vec::new();
         let mut piece = vec![0; READ_BYTES];
         while first.len() < LINE_BYTES_MAX {
@@ -112,7 +157,7 @@ impl FileInput {
                 break;
             }
         }
-        Ok(Source::of_file(metadata.ino(), &first))
+        Ok(first)
     }
 
     /// Returns the place after `lines` lines, or the end if there are fewer.
@@ -153,6 +198,11 @@ impl FileInput {
     /// The operating system does not tell.
     pub fn size(&self) -> Result<u64, InputError> {
         Ok(self.file.metadata().map_err(|source| self.io(source))?.len())
+    }
+
+    /// Returns the open file, whose own position nothing here uses.
+    pub(crate) fn file(&self) -> &File {
+        &self.file
     }
 
     /// Returns where the file is.

@@ -1,27 +1,39 @@
 //! A node seen through the wire: single operations, and the ingest of files exactly once.
 //!
-//! Read first [`window`] (what an ingest knows about lines in flight: the reason why nothing is
-//! lost or counted twice), then [`ingest`], which moves the bytes. [`matcher`], [`template`],
-//! [`request`], [`source`], [`lines`], [`window`], [`backoff`] and [`refusal`] are values without IO;
-//! [`connection`], [`client`], [`input`],
-//! [`resume`] and [`ingest`] touch sockets, files and clocks.
+//! Read first [`window`] (what an ingest knows about blocks of lines in flight: the reason why
+//! nothing is lost or counted twice) and [`block`], then [`ingest`], which moves the bytes.
+//! What a line means is in [`matcher`], over [`format`], [`condition`], [`moment`] and [`template`].
+//! These, [`record`], [`reject`], [`request`], [`source`], [`lines`], [`backoff`] and [`refusal`] are
+//! values without IO; [`connection`], [`client`], [`input`], [`inflate`], [`lock`], [`report`],
+//! `track`, [`resume`] and [`ingest`] touch sockets, files and clocks.
 //!
 //! [`transfer`] moves whole counters, out of a node and into one.
 //!
 //! This crate never decides what a counter does: it knows a node only through RESP.
 
 pub mod backoff;
+pub mod block;
+pub mod canary;
 pub mod client;
+pub mod condition;
 pub mod connection;
+pub mod format;
+pub mod inflate;
 pub mod ingest;
 pub mod input;
 pub mod lines;
+pub mod lock;
 pub mod matcher;
+pub mod moment;
+pub mod record;
 pub mod refusal;
+pub mod reject;
+pub mod report;
 pub mod request;
 pub mod resume;
 pub mod source;
 pub mod summary;
 pub mod template;
+mod track;
 pub mod transfer;
 pub mod window;

@@ -1,7 +1,4 @@
-//! A source cut into lines, with everything kept that may have to be sent again.
-//!
-//! The buffer holds the bytes from the last confirmed checkpoint on, so going back to any line
-//! that was not confirmed needs no second read: standard input can be resumed like a file.
+//! A source cut into lines. What was taken is gone: what may have to be sent again are sums.
 
 use thiserror::Error;
 
@@ -44,7 +41,6 @@ pub struct Lines {
     buffer: Vec<u8>,
     filled: usize,
     base: u64,
-    kept: usize,
     next: usize,
     searched: usize,
     before: u64,
@@ -58,7 +54,6 @@ impl Lines {
             buffer: Vec::new(),
             filled: 0,
             base: position.offset,
-            kept: 0,
             next: 0,
             searched: 0,
             before: position.lines,
@@ -69,11 +64,6 @@ impl Lines {
     /// Returns where the next line begins.
     pub fn position(&self) -> Position {
         Position { lines: self.before, offset: self.base + self.next as u64 }
-    }
-
-    /// Returns how many bytes of lines that were taken are held, to be taken again.
-    pub fn held(&self) -> usize {
-        self.next - self.kept
     }
 
     /// Takes the next line.
@@ -106,18 +96,16 @@ impl Lines {
             return Err(LineTooLong { line: self.before + 1 });
         }
         // Moving only what is less than half of the buffer keeps the cost per byte constant.
-        if self.kept > 0 && self.kept >= self.buffer.len() / 2 {
-            self.buffer.copy_within(self.kept..self.filled, 0);
-            self.base += self.kept as u64;
-            self.filled -= self.kept;
-            self.next -= self.kept;
-            self.searched -= self.kept;
-            self.kept = 0;
+        if self.next > 0 && self.next >= self.buffer.len() / 2 {
+            self.buffer.copy_within(self.next..self.filled, 0);
+            self.base += self.next as u64;
+            self.filled -= self.next;
+            self.searched -= self.next;
+            self.next = 0;
         }
         if self.buffer.len() < self.filled + READ_BYTES {
             self.buffer.resize((self.filled + READ_BYTES).next_power_of_two(), 0);
         }
-        // No more than that: what is read ahead must not crowd out what has to be kept.
         Ok(self.buffer.get_mut(self.filled..self.filled + READ_BYTES).unwrap_or_default())
     }
 
@@ -127,20 +115,12 @@ impl Lines {
         self.filled = self.buffer.len().min(self.filled + bytes);
     }
 
-    /// Goes back (or forth) to `position`, which must not lie before what was released.
-    pub fn go_to(&mut self, position: Position) {
-        assert!(position.offset >= self.base + self.kept as u64, "released lines are gone");
-        self.next = (position.offset - self.base) as usize;
-        assert!(self.next <= self.filled, "no line was read beyond the filled bytes");
+    /// Ends the source here: what is not a whole line is not one.
+    pub fn stop(&mut self) {
+        let rest = self.buffer.get(self.next..self.filled).unwrap_or_default();
+        self.filled = self.next + memchr::memrchr(b'\n', rest).map_or(0, |end| end + 1);
         self.searched = self.next;
-        self.before = position.lines;
-    }
-
-    /// Gives up the lines before `position`: nobody will go back to them.
-    pub fn release(&mut self, position: Position) {
-        let kept = position.offset.saturating_sub(self.base) as usize;
-        assert!(kept <= self.next, "only lines that were read are released");
-        self.kept = self.kept.max(kept);
+        self.ended = true;
     }
 }
 
@@ -186,31 +166,33 @@ mod tests {
     }
 
     #[test]
-    fn lines_that_were_not_released_can_be_read_again() {
+    fn positions_count_on_from_where_the_lines_start() {
         let mut lines = Lines::new(Position { lines: 10, offset: 1000 });
-        feed(&mut lines, b"a\nbb\nccc\n");
+        feed(&mut lines, b"a\nbb\n");
         assert_eq!(lines.step(), Step::Line(b"a"));
-        let second = lines.position();
-        assert_eq!(second, Position { lines: 11, offset: 1002 });
+        assert_eq!(lines.position(), Position { lines: 11, offset: 1002 });
         assert_eq!(lines.step(), Step::Line(b"bb"));
-        assert_eq!(lines.held(), 5);
-        lines.release(second);
-        assert_eq!(lines.held(), 3, "what was not taken yet is not held");
-        lines.go_to(second);
-        assert_eq!(lines.step(), Step::Line(b"bb"));
-        assert_eq!(lines.step(), Step::Line(b"ccc"));
-        assert_eq!(lines.position(), Position { lines: 13, offset: 1009 });
+        assert_eq!(lines.position(), Position { lines: 12, offset: 1005 });
     }
 
     #[test]
-    fn what_was_released_makes_room() {
+    fn a_source_that_stops_has_no_unterminated_line() {
+        let mut lines = Lines::new(Position::default());
+        feed(&mut lines, b"a\nb");
+        lines.stop();
+        assert_eq!(lines.step(), Step::Line(b"a"));
+        assert_eq!(lines.step(), Step::End);
+        assert_eq!(lines.position(), Position { lines: 1, offset: 2 });
+    }
+
+    #[test]
+    fn what_was_taken_makes_room() {
         let mut lines = Lines::new(Position::default());
         let text = [b"x".repeat(super::READ_BYTES - 1), b"\n".to_vec()].concat();
         for round in 1..=20 {
             feed(&mut lines, &text);
             assert_eq!(lines.step(), Step::Line(&text[..text.len() - 1]));
             assert_eq!(lines.position().offset, round * text.len() as u64);
-            lines.release(lines.position());
         }
         assert!(lines.buffer.len() <= 4 * super::READ_BYTES, "{}", lines.buffer.len());
     }

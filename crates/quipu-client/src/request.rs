@@ -2,15 +2,29 @@
 
 use quipu_wire::resp::value::{self, Token, Tokens};
 
+use crate::block::Increment;
+use crate::canary::{self, Bug};
 use crate::connection::ConnectionError;
 use crate::refusal::{Refusal, RefusalKind};
+use crate::window::Cut;
 
 /// The requests for one stream: all but the counter and the sequence is encoded once.
 #[derive(Debug)]
 pub struct StreamRequests {
-    name: String,
-    /// From after the counter's name up to the sequence.
+    names: StreamNames,
+    /// From after the delta up to the sequence.
     middle: Vec<u8>,
+    /// Whether increments leave their stream out: only a deliberate bug does.
+    is_plain: bool,
+}
+
+/// A stream, and the companion that keeps the cuts of its blocks.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StreamNames {
+    /// The stream of the increments.
+    pub stream: String,
+    /// The stream whose checkpoint is the newest cut.
+    pub companion: String,
 }
 
 /// What became of one increment.
@@ -31,35 +45,57 @@ pub enum Outcome {
 }
 
 impl StreamRequests {
-    /// Prepares the requests for the stream `name`.
-    pub fn new(name: String) -> StreamRequests {
+    /// Prepares the requests for the stream of these names.
+    pub fn new(names: StreamNames) -> StreamRequests {
         let mut middle = Vec::new();
-        for part in [b"1".as_slice(), b"STREAM", name.as_bytes()] {
+        for part in [b"STREAM".as_slice(), names.stream.as_bytes()] {
             value::put_part(&mut middle, part);
         }
-        StreamRequests { name, middle }
+        let is_plain = canary::is(Bug::NoStreams);
+        StreamRequests { names, middle, is_plain }
     }
 
-    /// Returns the stream's name.
-    pub fn name(&self) -> &str {
-        &self.name
+    /// Returns the names.
+    pub fn names(&self) -> &StreamNames {
+        &self.names
     }
 
-    /// Appends to `out` an increment of `counter` by one, durably, as operation `sequence`.
-    pub fn put_add(&self, out: &mut Vec<u8>, counter: &[u8], sequence: u64) {
-        out.extend_from_slice(b"*8\r\n$9\r\nQUIPU.ADD\r\n");
-        value::put_part(out, counter);
-        out.extend_from_slice(&self.middle);
-        value::put_number(out, sequence);
+    /// Appends to `out` an increment, durably.
+    pub fn put_add(&self, out: &mut Vec<u8>, increment: &Increment<'_>) {
+        let parts = if self.is_plain { b'5' } else { b'8' };
+        out.extend_from_slice(&[b'*', parts]);
+        out.extend_from_slice(b"\r\n$9\r\nQUIPU.ADD\r\n");
+        value::put_part(out, increment.name);
+        put_delta(out, increment.delta);
+        if !self.is_plain {
+            out.extend_from_slice(&self.middle);
+            value::put_number(out, increment.sequence);
+        }
         out.extend_from_slice(b"$3\r\nACK\r\n$5\r\nfsync\r\n");
     }
 
     /// Appends to `out` the checkpoint that all up to `sequence` was answered.
     pub fn put_checkpoint(&self, out: &mut Vec<u8>, sequence: u64) {
-        value::put_header(out, 3);
-        value::put_part(out, b"QUIPU.CHECKPOINT");
-        value::put_part(out, self.name.as_bytes());
-        value::put_number(out, sequence);
+        put_checkpoint(out, &self.names.stream, sequence);
+    }
+
+    /// Appends to `out` the cut of a block.
+    pub fn put_cut(&self, out: &mut Vec<u8>, cut: Cut) {
+        put_checkpoint(out, &self.names.companion, cut.encode());
+    }
+}
+
+fn put_checkpoint(out: &mut Vec<u8>, stream: &str, sequence: u64) {
+    value::put_header(out, 3);
+    value::put_part(out, b"QUIPU.CHECKPOINT");
+    value::put_part(out, stream.as_bytes());
+    value::put_number(out, sequence);
+}
+
+fn put_delta(out: &mut Vec<u8>, delta: i64) {
+    match u64::try_from(delta) {
+        Ok(delta) => value::put_number(out, delta),
+        Err(_) => value::put_part(out, delta.to_string().as_bytes()),
     }
 }
 
@@ -115,28 +151,53 @@ pub(crate) fn refused(refusal: Refusal) -> Outcome {
 mod tests {
     use quipu_wire::resp::value::{Value, put_command};
 
-    use super::{Outcome, StreamRequests, read_add, read_checkpoint};
+    use super::{Outcome, StreamNames, StreamRequests, read_add, read_checkpoint};
+    use crate::block::Increment;
+    use crate::window::Cut;
 
-    #[test]
-    fn an_increment_is_the_documented_command() {
-        let mut out = Vec::new();
-        StreamRequests::new("file/1-2-3".to_owned()).put_add(&mut out, b"files/rs", 17);
-        let mut expected = Vec::new();
-        put_command(
-            &mut expected,
-            &[b"QUIPU.ADD", b"files/rs", b"1", b"STREAM", b"file/1-2-3", b"17", b"ACK", b"fsync"],
-        );
-        assert_eq!(out, expected);
-        assert!(Value::decode(&out).is_ok());
+    fn requests() -> StreamRequests {
+        let (stream, companion) = ("file/1-2-3".to_owned(), "file/1-2-4".to_owned());
+        StreamRequests::new(StreamNames { stream, companion })
     }
 
     #[test]
-    fn a_checkpoint_is_the_documented_command() {
+    fn an_increment_is_the_documented_command() {
+        for delta in [1, i64::MAX, -25, i64::MIN] {
+            let mut out = Vec::new();
+            let increment = Increment { name: b"files/rs", delta, sequence: 17, lines: 3 };
+            requests().put_add(&mut out, &increment);
+            let delta = delta.to_string();
+            let expected: [&[u8]; 8] = [
+                b"QUIPU.ADD",
+                b"files/rs",
+                delta.as_bytes(),
+                b"STREAM",
+                b"file/1-2-3",
+                b"17",
+                b"ACK",
+                b"fsync",
+            ];
+            assert_eq!(out, command(&expected));
+            assert!(Value::decode(&out).is_ok());
+        }
+    }
+
+    fn command(parts: &[&[u8]]) -> Vec<u8> {
         let mut out = Vec::new();
-        StreamRequests::new("s".to_owned()).put_checkpoint(&mut out, u64::MAX);
-        let mut expected = Vec::new();
-        put_command(&mut expected, &[b"QUIPU.CHECKPOINT", b"s", b"18446744073709551615"]);
-        assert_eq!(out, expected);
+        put_command(&mut out, parts);
+        out
+    }
+
+    #[test]
+    fn checkpoints_and_cuts_are_the_documented_command() {
+        let mut out = Vec::new();
+        requests().put_checkpoint(&mut out, u64::MAX);
+        let largest = b"18446744073709551615";
+        assert_eq!(out, command(&[b"QUIPU.CHECKPOINT", b"file/1-2-3", largest]));
+        out.clear();
+        requests().put_cut(&mut out, Cut { from: 1, upto: 3 });
+        let cut = (3_u64 * 1_048_576 + 2).to_string();
+        assert_eq!(out, command(&[b"QUIPU.CHECKPOINT", b"file/1-2-4", cut.as_bytes()]));
     }
 
     #[test]

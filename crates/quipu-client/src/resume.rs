@@ -4,13 +4,17 @@ use crate::client::{Client, ClientError, StreamState};
 use crate::ingest::IngestError;
 use crate::input::{FileInput, Input};
 use crate::lines::Position;
+use crate::request::StreamNames;
 use crate::source::Source;
+use crate::window::{Cut, Stored};
 
 /// The streams of an ingest and where it goes on.
 #[derive(Debug)]
 pub struct Start {
     /// One stream per template, in their order.
-    pub streams: Vec<String>,
+    pub streams: Vec<StreamNames>,
+    /// What the node has stored of each.
+    pub stored: Vec<Stored>,
     /// Where to read on.
     pub from: Position,
     /// The smallest checkpoint: lines up to here are not sent. For a pipe they are still to be
@@ -30,40 +34,64 @@ pub struct Replaced {
 }
 
 /// What a node knows of all streams of one source.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(crate) struct Known {
-    /// The smallest checkpoint.
-    pub(crate) checkpoint: u64,
-    /// The highest sequence of any checkpoint or mark; `None` if it knows no stream.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+struct Known {
+    /// What it has stored of each stream.
+    stored: Vec<Stored>,
+    /// The highest line of any checkpoint, mark or cut; `None` if it knows no stream.
     highest: Option<u64>,
 }
 
-/// Reads what the node knows of `streams`.
-pub(crate) fn known(client: &mut Client, streams: &[String]) -> Result<Known, ClientError> {
-    let states = streams.iter().map(|stream| client.stream(stream)).collect::<Result<Vec<_>, _>>();
-    Ok(combine(&states?))
+/// Reads what the node has stored of the stream with `names`.
+pub(crate) fn stored(client: &mut Client, names: &StreamNames) -> Result<Stored, ClientError> {
+    Ok(combine(client.stream(&names.stream)?, client.stream(&names.companion)?).0)
 }
 
-fn combine(states: &[StreamState]) -> Known {
-    let checkpoints = states.iter().map(|state| state.checkpoint.unwrap_or(0));
-    let highest = states.iter().filter_map(|state| state.checkpoint.max(state.highest_mark));
-    Known { checkpoint: checkpoints.min().unwrap_or(0), highest: highest.max() }
+fn known(client: &mut Client, streams: &[StreamNames]) -> Result<Known, ClientError> {
+    let mut known = Known::default();
+    for names in streams {
+        let (stream, companion) = (client.stream(&names.stream)?, client.stream(&names.companion)?);
+        let (stored, highest) = combine(stream, companion);
+        known.stored.push(stored);
+        known.highest = known.highest.max(highest);
+    }
+    Ok(known)
 }
 
-/// Finds where to begin with `input`, counted by `templates`.
+/// Returns what is stored of one stream, and its highest line, if there is any.
+fn combine(stream: StreamState, companion: StreamState) -> (Stored, Option<u64>) {
+    let cut = companion.checkpoint.and_then(Cut::decode);
+    let highest = stream.checkpoint.max(stream.highest_mark).max(cut.map(|cut| cut.upto));
+    (Stored { checkpoint: stream.checkpoint.unwrap_or(0), cut }, highest)
+}
+
+fn smallest(stored: &[Stored]) -> u64 {
+    stored.iter().map(|stored| stored.checkpoint).min().unwrap_or(0)
+}
+
+/// Finds where to begin with `input`, counted in the ways that `identities` tell apart.
 pub(crate) fn start(
     client: &mut Client,
     input: &Input,
-    templates: &[&str],
+    identities: &[String],
 ) -> Result<Start, IngestError> {
     match input {
-        Input::File(file) => start_file(client, file, templates),
-        Input::Pipe(_, source) => {
-            let streams = streams(source, templates, 0);
-            let checkpoint = known(client, &streams)?.checkpoint;
-            Ok(Start { streams, from: Position::default(), checkpoint, replaced: None })
-        }
+        Input::File(file) => start_file(client, file, identities),
+        Input::Packed(packed) => start_first(client, &packed.source()?, identities),
+        Input::Pipe(_, source) => start_first(client, source, identities),
     }
+}
+
+/// What can only be read from its start has one generation.
+fn start_first(
+    client: &mut Client,
+    source: &Source,
+    identities: &[String],
+) -> Result<Start, IngestError> {
+    let streams = streams(source, identities, 0);
+    let stored = known(client, &streams)?.stored;
+    let checkpoint = smallest(&stored);
+    Ok(Start { streams, stored, from: Position::default(), checkpoint, replaced: None })
 }
 
 /// The newest generation that the node knows is the file's own, unless it counted more lines
@@ -71,12 +99,12 @@ pub(crate) fn start(
 fn start_file(
     client: &mut Client,
     file: &FileInput,
-    templates: &[&str],
+    identities: &[String],
 ) -> Result<Start, IngestError> {
     let source = file.source()?;
-    let (mut generation, mut newest) = (0, known(client, &streams(&source, templates, 0))?);
+    let (mut generation, mut newest) = (0, known(client, &streams(&source, identities, 0))?);
     while newest.highest.is_some() {
-        let next = known(client, &streams(&source, templates, generation + 1))?;
+        let next = known(client, &streams(&source, identities, generation + 1))?;
         if next.highest.is_none() {
             break;
         }
@@ -85,36 +113,51 @@ fn start_file(
     let counted = newest.highest.unwrap_or(0);
     let lines = file.after(counted)?.lines;
     if lines < counted {
-        let streams = streams(&source, templates, generation + 1);
+        let streams = streams(&source, identities, generation + 1);
+        let stored = vec![Stored::default(); streams.len()];
         let replaced = Some(Replaced { counted, lines });
-        return Ok(Start { streams, from: Position::default(), checkpoint: 0, replaced });
+        return Ok(Start { streams, stored, from: Position::default(), checkpoint: 0, replaced });
     }
-    let streams = streams(&source, templates, generation);
-    let from = file.after(newest.checkpoint)?;
-    Ok(Start { streams, from, checkpoint: newest.checkpoint, replaced: None })
+    let streams = streams(&source, identities, generation);
+    let checkpoint = smallest(&newest.stored);
+    let from = file.after(checkpoint)?;
+    Ok(Start { streams, stored: newest.stored, from, checkpoint, replaced: None })
 }
 
-fn streams(source: &Source, templates: &[&str], generation: u32) -> Vec<String> {
-    templates.iter().map(|template| source.stream(template, generation)).collect()
+fn streams(source: &Source, identities: &[String], generation: u32) -> Vec<StreamNames> {
+    let names = |identity: &String| StreamNames {
+        stream: source.stream(identity, generation),
+        companion: source.stream(&format!("cuts of {identity}"), generation),
+    };
+    identities.iter().map(names).collect()
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{Known, StreamState, combine};
+    use super::{Cut, Stored, StreamState, combine, smallest};
 
-    fn check(states: &[(Option<u64>, Option<u64>)], checkpoint: u64, highest: Option<u64>) {
-        let states: Vec<_> = states
-            .iter()
-            .map(|&(checkpoint, highest_mark)| StreamState { checkpoint, highest_mark })
-            .collect();
-        assert_eq!(combine(&states), Known { checkpoint, highest });
+    fn state(checkpoint: Option<u64>, highest_mark: Option<u64>) -> StreamState {
+        StreamState { checkpoint, highest_mark }
+    }
+
+    fn check(stream: StreamState, cut: Option<Cut>, checkpoint: u64, highest: Option<u64>) {
+        let companion = state(cut.map(Cut::encode), None);
+        assert_eq!(combine(stream, companion), (Stored { checkpoint, cut }, highest));
+    }
+
+    #[test]
+    fn the_highest_line_is_that_of_checkpoint_mark_or_cut() {
+        let cut = Some(Cut { from: 5, upto: 12 });
+        check(state(Some(5), Some(9)), None, 5, Some(9));
+        check(state(Some(5), Some(9)), cut, 5, Some(12));
+        check(state(None, None), Some(Cut { from: 0, upto: 3 }), 0, Some(3));
+        check(state(None, None), None, 0, None);
     }
 
     #[test]
     fn the_smallest_checkpoint_decides_and_a_stream_without_one_begins_at_the_start() {
-        check(&[(Some(5), Some(9)), (Some(7), None)], 5, Some(9));
-        check(&[(Some(5), None), (None, None)], 0, Some(5));
-        check(&[(None, Some(3))], 0, Some(3));
-        check(&[(None, None)], 0, None);
+        let stored = |checkpoint| Stored { checkpoint, cut: None };
+        assert_eq!(smallest(&[stored(5), stored(7)]), 5);
+        assert_eq!(smallest(&[stored(5), Stored::default()]), 0);
     }
 }

@@ -47,6 +47,11 @@ impl Source {
         Ok(Source { identity: format!("named/{name}") })
     }
 
+    /// Returns the name that a person gave, or what stands for a file.
+    pub fn label(&self) -> &str {
+        self.identity.strip_prefix("named/").unwrap_or(&self.identity)
+    }
+
     /// Returns the stream of this source for `template`, in its `generation` (0 is the first).
     pub fn stream(&self, template: &str, generation: u32) -> String {
         let hash = stdx::hash::hash64(0, template.as_bytes());

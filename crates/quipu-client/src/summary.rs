@@ -2,12 +2,12 @@
 
 use std::time::Duration;
 
-use crate::matcher::NameError;
+use crate::reject::Rejected;
 
-/// How many refused names are kept as examples. Guess: enough to see the pattern.
+/// How many rejects are kept as examples. Guess: enough to see the pattern.
 pub const EXAMPLES_MAX: usize = 5;
 
-/// Counts of one run. Lines and names count once, however often they were sent.
+/// Counts of one run.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Summary {
     /// The line after which this run began: what the node had counted before.
@@ -16,29 +16,28 @@ pub struct Summary {
     pub lines: u64,
     /// Bytes of these lines.
     pub bytes: u64,
-    /// Lines that the pattern matched.
+    /// Lines that count.
     pub matched: u64,
-    /// Lines that it did not match.
-    pub unmatched: u64,
-    /// Increments that the node added for this run.
+    /// Lines that are not asked for: a condition does not hold, or they name the columns of CSV.
+    pub filtered: u64,
+    /// What could not be counted, by reason: lines, or of a name that no counter can have and of
+    /// a time that cannot be read, lines for each template.
+    pub rejected: Rejected,
+    /// Lines for each template that the node added for this run.
     pub added: u64,
-    /// Increments that the node answered as counted already.
+    /// Lines for each template that the node answered as counted already.
     pub repeated: u64,
-    /// Increments that were not made because their name is not the name of a counter.
-    pub names_refused: u64,
-    /// Increments that the node refused for good, such as an overflow.
-    pub node_refused: u64,
     /// Times that the node asked for patience.
     pub retries: u64,
     /// Times that the connection was made anew.
     pub reconnects: u64,
-    /// The first refused increments.
-    pub examples: Vec<RefusedExample>,
+    /// The first rejects, but for lines of another form.
+    pub examples: Vec<RejectExample>,
 }
 
-/// One increment that was not made.
+/// Something that was not counted.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct RefusedExample {
+pub struct RejectExample {
     /// The number of the line, from 1.
     pub line: u64,
     /// Why.
@@ -46,21 +45,10 @@ pub struct RefusedExample {
 }
 
 impl Summary {
-    /// Counts a name that is not the name of a counter.
-    pub(crate) fn refuse_name(&mut self, line: u64, why: NameError) {
-        self.names_refused += 1;
-        self.example(line, || why.to_string());
-    }
-
-    /// Counts an increment that the node refused for good.
-    pub(crate) fn refuse_add(&mut self, line: u64, why: &str) {
-        self.node_refused += 1;
-        self.example(line, || why.to_owned());
-    }
-
-    fn example(&mut self, line: u64, why: impl FnOnce() -> String) {
+    /// Keeps an example while there are few.
+    pub(crate) fn example(&mut self, line: u64, why: impl FnOnce() -> String) {
         if self.examples.len() < EXAMPLES_MAX {
-            self.examples.push(RefusedExample { line, why: why() });
+            self.examples.push(RejectExample { line, why: why() });
         }
     }
 

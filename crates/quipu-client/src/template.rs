@@ -1,7 +1,7 @@
 //! Names of counters with holes: `files/{ext}`.
 //!
-//! `{group}` stands for what the named group of the pattern matched, or for nothing where the
-//! group took no part in the match; `{{` and `}}` stand for the braces themselves.
+//! `{field}` stands for the value of that field of the line, or for nothing where the line does not
+//! have it; `{{` and `}}` stand for the braces themselves.
 
 use thiserror::Error;
 
@@ -17,8 +17,8 @@ pub struct Template {
 pub enum Piece {
     /// Text that stands for itself.
     Text(String),
-    /// The name of a group of the pattern.
-    Group(String),
+    /// The name of a field.
+    Field(String),
 }
 
 /// Why a text is not a template.
@@ -33,8 +33,8 @@ pub enum TemplateError {
     /// A brace closes and none was open.
     #[error("the template '{0}' closes a brace that it did not open; write '}}}}' for a brace")]
     Unopened(String),
-    /// A pair of braces with no group name in it.
-    #[error("the template '{0}' has braces without a group name")]
+    /// A pair of braces with no name in it.
+    #[error("the template '{0}' has braces without the name of a field")]
     Nameless(String),
 }
 
@@ -55,7 +55,7 @@ impl Template {
                 '{' | '}' if chars.next_if_eq(&char).is_some() => literal.push(char),
                 '{' => {
                     push_text(&mut pieces, &mut literal);
-                    pieces.push(Piece::Group(group(text, &mut chars)?));
+                    pieces.push(Piece::Field(field(text, &mut chars)?));
                 }
                 '}' => return Err(TemplateError::Unopened(text.to_owned())),
                 char => literal.push(char),
@@ -82,8 +82,8 @@ fn push_text(pieces: &mut Vec<Piece>, literal: &mut String) {
     }
 }
 
-/// Reads a group's name up to its closing brace.
-fn group(text: &str, chars: &mut impl Iterator<Item = char>) -> Result<String, TemplateError> {
+/// Reads a field's name up to its closing brace.
+fn field(text: &str, chars: &mut impl Iterator<Item = char>) -> Result<String, TemplateError> {
     let mut name = String::new();
     for char in chars {
         match char {
@@ -108,16 +108,16 @@ mod tests {
         Piece::Text(text.to_owned())
     }
 
-    fn group(name: &str) -> Piece {
-        Piece::Group(name.to_owned())
+    fn field(name: &str) -> Piece {
+        Piece::Field(name.to_owned())
     }
 
     #[test]
-    fn groups_and_text_alternate() {
+    fn fields_and_text_alternate() {
         check("total", &Ok(&[text("total")]));
-        check("files/{ext}", &Ok(&[text("files/"), group("ext")]));
-        check("{a}{b}/c", &Ok(&[group("a"), group("b"), text("/c")]));
-        check("{{{a}}}", &Ok(&[text("{"), group("a"), text("}")]));
+        check("files/{ext}", &Ok(&[text("files/"), field("ext")]));
+        check("{a}{b}/c", &Ok(&[field("a"), field("b"), text("/c")]));
+        check("{{{a}}}", &Ok(&[text("{"), field("a"), text("}")]));
     }
 
     #[test]

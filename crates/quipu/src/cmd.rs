@@ -8,6 +8,7 @@ mod export;
 mod get;
 mod import;
 mod ingest;
+mod ingest_meaning;
 mod ingest_progress;
 mod prove;
 mod scan;

@@ -28,8 +28,10 @@ static TRAP: OnceLock<Trap> = OnceLock::new();
 pub(crate) fn arrange() -> anyhow::Result<()> {
     if let Some(name) = variable("QUIPU_CANARY")
         && !canary::choose(&name)
+        && !quipu_client::canary::choose(&name)
     {
-        let known = list(canary::names());
+        let ingest = quipu_client::canary::BUGS.iter().map(|(_, name)| *name);
+        let known = list(canary::names().chain(ingest));
         bail!("QUIPU_CANARY={name}: there is no such bug; there are {known}");
     }
     let Some(text) = variable("QUIPU_FAILPOINT") else { return Ok(()) };

@@ -5,6 +5,7 @@ use std::process::ExitCode;
 use quipu_metrics::reference;
 use quipu_wire::openapi;
 
+use super::ingest_meaning::formats_page;
 use crate::output;
 
 /// Print a reference page that is generated from the program's tables
@@ -27,6 +28,8 @@ enum Page {
     Openapi,
     /// The routes, headers and problems of HTTP: the tables of docs/http.md
     Http,
+    /// Formats of lines: docs/ingest-formats.md
+    Formats,
 }
 
 /// Prints the page.
@@ -50,6 +53,7 @@ impl Page {
             Self::File => reference::config_file(),
             Self::Openapi => openapi::document().to_owned(),
             Self::Http => Self::http_tables().join("\n"),
+            Self::Formats => formats_page(),
         }
     }
 }
@@ -74,6 +78,7 @@ mod tests {
         check(Page::Config, "config", "config.md");
         check(Page::File, "file", "quipu.toml");
         check(Page::Openapi, "openapi", "openapi.json");
+        check(Page::Formats, "formats", "ingest-formats.md");
     }
 
     #[test]

@@ -11,38 +11,39 @@ use quipu_client::input::Input;
 use quipu_client::matcher::Matcher;
 use quipu_client::source::Source;
 use quipu_client::summary::Summary;
-use quipu_client::template::Template;
+use quipu_client::window::BLOCK_LINES_MAX;
 use serde_json::json;
 
+use super::ingest_meaning::{MeaningArgs, fields_help};
 use super::ingest_progress::Progress;
 use super::target::Target;
 use crate::output::{FAILURE, USAGE, fail, say, warn};
 
 /// Count the lines of a file, each exactly once
 ///
-/// Every line that the pattern matches adds one to the counter that each template names. The
-/// node keeps one stream per file and template, whose sequence is the number of the line: run
-/// again, after a crash of either side or over a file that has grown, only new lines are
-/// counted. A file is known by its inode and its first line. The last line counts even if it is
-/// not terminated.
+/// Every line of the format, or that the pattern matches, adds one to the counter that each
+/// template names. The node keeps one stream per file, template and meaning of lines: run again,
+/// after a crash of either side or over a file that has grown, only new lines are counted. A file
+/// is known by its inode and its first line. The last line counts even if it is not terminated.
+/// Files compressed by gzip or zstd are read as they are.
 #[derive(Debug, Args)]
+#[command(after_long_help = fields_help())]
 pub(crate) struct IngestArgs {
     /// The file, or `-` for standard input
     file: PathBuf,
-    /// Regular expression with named groups, such as `(?<ext>[a-z]+)$`
-    #[arg(long = "match", value_name = "REGEX")]
-    pattern: String,
-    /// Counter to add to, with groups in braces: 'files/{ext}'; several are counted at once
-    #[arg(long = "count", value_name = "TEMPLATE", required = true)]
-    templates: Vec<String>,
+    #[command(flatten)]
+    meaning: MeaningArgs,
     /// What standard input is known by
     #[arg(long, value_name = "NAME")]
     source: Option<String>,
+    /// Append what cannot be counted to this file, with the reason, as lines of JSON
+    #[arg(long, value_name = "FILE")]
+    rejects: Option<PathBuf>,
     /// Most increments in flight
     #[arg(long, value_name = "N", default_value_t = 8192, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     window: u32,
-    /// Lines between two checkpoints
-    #[arg(long, value_name = "LINES", default_value_t = 20_000, value_parser = clap::value_parser!(u64).range(1..))]
+    /// Most lines that are added up before they are sent: lines between two checkpoints
+    #[arg(long, value_name = "LINES", default_value_t = 262_144, value_parser = clap::value_parser!(u64).range(1..=BLOCK_LINES_MAX))]
     checkpoint_every: u64,
     /// Print `acked LINE` on standard error whenever so many more lines were answered
     #[arg(long, value_name = "LINES", value_parser = clap::value_parser!(u64).range(1..))]
@@ -62,7 +63,7 @@ pub(crate) fn run(args: &IngestArgs) -> anyhow::Result<ExitCode> {
     };
     let size = match &job.input {
         Input::File(file) => Some(file.size()?),
-        Input::Pipe(..) => None,
+        Input::Packed(_) | Input::Pipe(..) => None,
     };
     let mut progress = Progress::new(size, args.report_every);
     let begun = Instant::now();
@@ -81,22 +82,18 @@ pub(crate) fn run(args: &IngestArgs) -> anyhow::Result<ExitCode> {
 
 /// Makes the job of the arguments; every fault here is one of usage.
 fn job(args: &IngestArgs) -> anyhow::Result<Job> {
-    let parsed = args.templates.iter().map(|text| Template::parse(text));
-    let templates = parsed.collect::<Result<Vec<_>, _>>()?;
-    let distinct: std::collections::BTreeSet<_> = args.templates.iter().collect();
-    anyhow::ensure!(distinct.len() == templates.len(), "a template is given twice");
-    let matcher = Matcher::new(&args.pattern, &templates)?;
+    let matcher = Matcher::new(&args.meaning.meaning()?)?;
     Ok(Job {
         node: args.target.node.clone(),
         input: input(&args.file, args.source.as_deref())?,
         matcher,
+        rejects: args.rejects.clone(),
         options: Options {
-            window: (args.window as usize).max(templates.len()),
-            checkpoint_every: args.checkpoint_every,
+            window: args.window as usize,
+            block_lines: args.checkpoint_every,
             timeout: args.target.timeout(),
             give_up: Duration::from_secs(args.give_up),
         },
-        templates,
     })
 }
 
@@ -141,21 +138,23 @@ fn as_json(summary: &Summary, elapsed: Duration) -> String {
         .iter()
         .map(|example| json!({ "line": example.line, "why": example.why }))
         .collect();
+    let reasons = summary.rejected.each().filter(|(_, count)| *count > 0);
+    let rejected: serde_json::Map<_, _> =
+        reasons.map(|(reason, count)| (reason.word().to_owned(), count.into())).collect();
     json!({
         "resumed_from": summary.resumed_from,
         "lines": summary.lines,
         "bytes": summary.bytes,
         "matched": summary.matched,
-        "unmatched": summary.unmatched,
+        "filtered": summary.filtered,
+        "rejected": rejected,
         "added": summary.added,
         "repeated": summary.repeated,
-        "names_refused": summary.names_refused,
-        "node_refused": summary.node_refused,
         "retries": summary.retries,
         "reconnects": summary.reconnects,
         "seconds": elapsed.as_secs_f64(),
         "lines_per_second": summary.lines_per_second(elapsed),
-        "refused": examples,
+        "examples": examples,
     })
     .to_string()
 }
@@ -170,14 +169,13 @@ fn as_text(summary: &Summary, elapsed: Duration) -> String {
         ),
         format!("resumed from  line {}", summary.resumed_from),
         format!("matched       {}", summary.matched),
-        format!("unmatched     {}", summary.unmatched),
-        format!("added         {}", summary.added),
-        format!("repeated      {}", summary.repeated),
-        format!(
-            "refused       {} names, {} by the node",
-            summary.names_refused, summary.node_refused
-        ),
+        format!("filtered      {}", summary.filtered),
+        format!("rejected      {}", summary.rejected.total()),
     ];
+    let reasons = summary.rejected.each().filter(|(_, count)| *count > 0);
+    lines.extend(reasons.map(|(reason, count)| format!("  {:<11} {count}", reason.word())));
+    lines.push(format!("added         {}", summary.added));
+    lines.push(format!("repeated      {}", summary.repeated));
     let Summary { reconnects, retries, .. } = summary;
     if reconnects + retries > 0 {
         lines.push(format!("again         {reconnects} reconnects, {retries} waits"));

@@ -47,9 +47,9 @@ impl Progress {
             bar.set_position(offset);
             let lines = answered.saturating_sub(summary.resumed_from) as f64;
             let rate = lines / bar.elapsed().as_secs_f64().max(1e-9);
-            let (unmatched, repeated) = (summary.unmatched, summary.repeated);
+            let (rejected, repeated) = (summary.rejected.total(), summary.repeated);
             bar.set_message(format!(
-                "line {answered}, {rate:.0}/s, unmatched {unmatched}, repeated {repeated}"
+                "line {answered}, {rate:.0}/s, rejected {rejected}, repeated {repeated}"
             ));
         }
         if let Some(every) = self.report_every.filter(|_| answered >= self.report_at) {

@@ -1,5 +1,9 @@
 //! Lines of real files into a real node, with either side killed on the way.
 
+mod blocks;
+mod formats;
+mod nginx;
+
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::io::{BufRead, BufReader, Write};
@@ -110,6 +114,11 @@ impl Summary {
         self.fields[field].as_u64().expect("a number")
     }
 
+    /// How much was rejected for `reason`.
+    fn rejected(&self, reason: &str) -> u64 {
+        self.fields["rejected"][reason].as_u64().unwrap_or(0)
+    }
+
     /// Checks `resumed_from`, `lines` and `added`.
     fn check(&self, resumed_from: u64, lines: u64, added: u64) {
         let found = (self.number("resumed_from"), self.number("lines"), self.number("added"));
@@ -195,7 +204,7 @@ fn every_line_counts_once_and_a_second_run_adds_nothing() {
     let node = Node::start(&data);
     let first = node.ingest(&file);
     first.check(0, 20_001, 40_000);
-    assert_eq!((first.number("matched"), first.number("unmatched")), (20_000, 1));
+    assert_eq!((first.number("matched"), first.rejected("no-match")), (20_000, 1));
     assert_eq!(node.totals(), expected);
     node.ingest(&file).check(20_001, 0, 0);
     assert_eq!(node.totals(), expected);
@@ -284,13 +293,13 @@ fn a_template_that_joins_later_counts_from_the_start_and_doubles_no_other() {
     let args = [&ingest_args(&file)[..], &["--count", "also"]].concat();
     let joined = Summary::of(&node.command(&args).output().expect("runs"));
     joined.check(0, 100, 100);
-    assert_eq!(joined.number("repeated"), 200);
+    assert_eq!(joined.number("repeated"), 0, "what is confirmed is not sent again");
     expected.insert("also".to_owned(), 100);
     assert_eq!(node.totals(), expected);
 }
 
 #[test]
-fn names_that_no_counter_can_have_are_counted_as_refused_and_shown() {
+fn names_that_no_counter_can_have_are_rejected_and_shown() {
     let (_place, data, file) = place();
     let long = "x".repeat(300);
     std::fs::write(&file, format!("ok\n\n{long}\na\tb\n")).expect("written");
@@ -299,8 +308,9 @@ fn names_that_no_counter_can_have_are_counted_as_refused_and_shown() {
     let args = ["ingest", file, "--match", "^(?<all>.*)$", "--count", "{all}", "--json"];
     let summary = Summary::of(&node.command(&args).output().expect("runs"));
     summary.check(0, 4, 1);
-    assert_eq!(summary.number("names_refused"), 3);
-    let shown = summary.fields["refused"].as_array().expect("examples");
+    let reasons = ["name-empty", "name-too-long", "name-control"];
+    assert_eq!(reasons.map(|reason| summary.rejected(reason)), [1, 1, 1]);
+    let shown = summary.fields["examples"].as_array().expect("examples");
     let lines: Vec<_> = shown.iter().map(|example| example["line"].as_u64()).collect();
     assert_eq!(lines, [Some(2), Some(3), Some(4)]);
     assert_eq!(node.totals(), totals(&[("ok", 1)]));
@@ -367,7 +377,7 @@ fn lines_that_count_for_nothing_never_stop_the_ingest() {
     let node = Node::start(&data);
     let summary = node.ingest(&file);
     summary.check(0, 40_001, 2);
-    assert_eq!((summary.number("unmatched"), summary.number("reconnects")), (40_000, 0));
+    assert_eq!((summary.rejected("no-match"), summary.number("reconnects")), (40_000, 0));
 }
 
 /// The run would wait for an hour, and says at once for what.
