@@ -61,6 +61,11 @@ pub fn machine_memory() -> u64 {
     kib_line("/proc/meminfo", "MemTotal:").unwrap_or(u64::MAX)
 }
 
+/// Memory that the machine could give now without swapping, in bytes, where the kernel says so.
+pub fn available_memory() -> Option<u64> {
+    kib_line("/proc/meminfo", "MemAvailable:")
+}
+
 /// The bytes of a line `label n kB`.
 fn kib_line(path: &str, label: &str) -> Option<u64> {
     let text = fs::read_to_string(path).ok()?;
