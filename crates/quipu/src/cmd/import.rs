@@ -235,12 +235,24 @@ fn as_text(report: &Report, error: Option<&ImportError>, elapsed: Duration) -> S
         let kind = example.kind.map_or("refused", kind_word).replace('_', " ");
         lines.push(format!("  record {}, {kind}: {}", example.number, example.why));
     }
-    lines.push(match error {
-        Some(_) => {
-            format!("stopped       everything up to record {} was answered", report.answered)
-        }
-        None if report.is_whole() => "whole         everything that was asked for is in".to_owned(),
-        None => "NOT whole     the records above are not in".to_owned(),
-    });
+    lines.push(end(report, error));
     lines.join("\n")
+}
+
+/// Whether all is in, and if not, what to do.
+fn end(report: &Report, error: Option<&ImportError>) -> String {
+    let Report { answered, resumed_from, .. } = report;
+    match (error, report.is_whole()) {
+        (Some(_), _) => format!("stopped       everything up to record {answered} was answered"),
+        (None, true) if *resumed_from > 0 => {
+            format!("whole         everything after record {resumed_from} is in")
+        }
+        (None, true) => "whole         everything that was asked for is in".to_owned(),
+        (None, false) if report.added + report.repeated > 0 => {
+            "NOT whole     the records above are not in; add them from a file of their own, because \
+             a file that was changed is another one"
+                .to_owned()
+        }
+        (None, false) => "NOT whole     the records above are not in".to_owned(),
+    }
 }

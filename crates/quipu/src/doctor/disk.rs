@@ -155,7 +155,9 @@ fn mount_options(device: u64) -> Option<String> {
 /// How long a sync takes.
 pub(super) fn sync_time(subject: &Subject) -> Finding {
     match &subject.syncs {
-        None => Finding::ok("not measured beside a running node; see quipu_log_sync_seconds"),
+        None => {
+            Finding::ok("not measured beside a running node; see quipu_log_sync_duration_seconds")
+        }
         Some(Ok(probe)) => judge_syncs(probe),
         Some(Err(error)) => Finding::bad(
             format!("{} cannot be written to: {error}", shown(&subject.place)),

@@ -1,6 +1,6 @@
 //! Memory that a node may use against memory that there is.
 
-use quipu_server::machine::{available_memory, machine_memory, memory_max_default};
+use quipu_server::machine::{available_memory, memory_limit, memory_max_default};
 use rustix::process::{Resource, getrlimit};
 use stdx::units::Bytes;
 
@@ -22,10 +22,9 @@ struct Facts {
 pub(super) fn memory(subject: &Subject) -> Finding {
     let limit = [Resource::As, Resource::Data].map(|of| getrlimit(of).current);
     let limit = limit.into_iter().flatten().min().unwrap_or(u64::MAX);
-    let group = memory_max_default() / 3 * 4;
     judge(Facts {
         wanted: subject.settings.memory_max.map_or_else(memory_max_default, |bytes| bytes.0),
-        total: machine_memory().min(group).min(limit),
+        total: memory_limit().min(limit),
         available: available_memory().unwrap_or(u64::MAX),
     })
 }

@@ -10,7 +10,7 @@ use serde_json::Value;
 use tempfile::TempDir;
 
 use crate::faults::room::Room;
-use crate::node::{binary, start};
+use crate::node::{PATIENCE, binary, poll, start};
 use crate::tool;
 
 /// What it found, by check.
@@ -70,12 +70,20 @@ fn beside_a_running_node_it_only_looks() {
     let data = folder.path().join("data");
     let mut node = start(&data).run();
     node.resp().call("INCR a");
-    let before = names(&data);
+    // The next segment is made beside the service.
+    let segments = |end: &str| {
+        let is_one = |name: &&String| name.starts_with("segment-") && name.ends_with(end);
+        names(&data).iter().filter(is_one).count()
+    };
+    let is_calm = || (segments(".wal") > 1 && segments(".unfinished") == 0).then_some(());
+    assert!(poll(PATIENCE, is_calm).is_some(), "{:?}", names(&data));
+    let written = || fs::metadata(&data).and_then(|facts| facts.modified()).expect("a time");
+    let before = written();
     let found = doctor("", &data, &[]);
     found.check("lock", "OK", "a node runs here");
     found.check("sync time", "OK", "not measured");
     found.check("store", "OK", "64 shards");
-    assert_eq!(names(&data), before);
+    assert_eq!(written(), before, "no name came or went");
     assert_eq!(node.resp().call("INCR a").int(), Some(2), "the node goes on");
     node.kill();
     drop(node);
