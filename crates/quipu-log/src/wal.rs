@@ -28,7 +28,7 @@ pub use pool::SegmentInfo;
 pub use preparer::{PrepareError, Preparer};
 pub use recovery::{Cut, RecoverError, Recovered, Report, recover, replay};
 pub(crate) use sealed::read_sealed;
-pub use store::Identity;
+pub use store::{Identity, LookError, look};
 pub use writer::{Wal, WriteError};
 
 /// Shards of a new store (DESIGN section 2).

@@ -35,6 +35,8 @@ pub struct Probe {
     pub p50: Duration,
     /// All but one of a hundred were quicker.
     pub p99: Duration,
+    /// The slowest.
+    pub most: Duration,
 }
 
 impl Probe {
@@ -57,6 +59,7 @@ impl Probe {
             least: at(0),
             p50: at(50),
             p99: at(99),
+            most: samples.last().copied().unwrap_or_default(),
         })
     }
 
@@ -106,7 +109,8 @@ const KINDS: [(u64, &str); 8] = [
     (0x6969, "nfs"),
 ];
 
-fn file_system(file: &File) -> String {
+/// The kind of the file system that a file or directory is on.
+pub fn file_system(file: &File) -> String {
     let Ok(facts) = rustix::fs::fstatfs(file) else { return "unknown".to_owned() };
     let magic = facts.f_type as u64 & 0xFFFF_FFFF;
     let known = KINDS.iter().find(|(number, _)| *number == magic);
@@ -120,7 +124,7 @@ mod tests {
     fn check(file_system: &str, p50_us: u64, doubted: bool) {
         let p50 = Duration::from_micros(p50_us);
         let file_system = file_system.to_owned();
-        let probe = Probe { file_system, samples: 9, least: p50, p50, p99: p50 };
+        let probe = Probe { file_system, samples: 9, least: p50, p50, p99: p50, most: p50 };
         assert_eq!(probe.doubt().is_some(), doubted, "{probe:?}");
     }
 
@@ -135,7 +139,10 @@ mod tests {
     fn a_disk_is_measured_and_left_as_it_was() {
         let folder = tempfile::TempDir::new().unwrap();
         let probe = Probe::measure(folder.path(), Duration::from_millis(20)).unwrap();
-        assert!(probe.samples > 0 && probe.least <= probe.p99, "{probe:?}");
+        assert!(
+            probe.samples > 0 && probe.least <= probe.p99 && probe.p99 <= probe.most,
+            "{probe:?}"
+        );
         assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
     }
 }

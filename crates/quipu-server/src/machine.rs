@@ -52,13 +52,22 @@ pub fn cpu_us() -> (u64, u64) {
 /// The memory that a node may use by default: 3/4 of the machine's, or of its cgroup's where that
 /// is less.
 pub fn memory_max_default() -> u64 {
-    let total = machine_memory().min(cgroup_memory().unwrap_or(u64::MAX));
-    total / MEMORY_PART.1 * MEMORY_PART.0
+    memory_limit() / MEMORY_PART.1 * MEMORY_PART.0
+}
+
+/// Memory of the machine, or of the process's cgroup where that is less, in bytes.
+pub fn memory_limit() -> u64 {
+    machine_memory().min(cgroup_memory().unwrap_or(u64::MAX))
 }
 
 /// Memory of the machine in bytes; without end where the kernel does not say.
 pub fn machine_memory() -> u64 {
     kib_line("/proc/meminfo", "MemTotal:").unwrap_or(u64::MAX)
+}
+
+/// Memory that the machine could give now without swapping, in bytes, where the kernel says so.
+pub fn available_memory() -> Option<u64> {
+    kib_line("/proc/meminfo", "MemAvailable:")
 }
 
 /// The bytes of a line `label n kB`.
@@ -69,20 +78,27 @@ fn kib_line(path: &str, label: &str) -> Option<u64> {
     Some(kib * 1024)
 }
 
-/// The least limit of the process's cgroup and of those above it (version 2, then version 1).
+/// The least limit of the process's cgroup and of those above it (versions 2 and 1).
 fn cgroup_memory() -> Option<u64> {
     let groups = fs::read_to_string("/proc/self/cgroup").ok()?;
-    let path = groups.lines().find_map(|line| line.strip_prefix("0::"))?;
-    let root = Path::new("/sys/fs/cgroup");
-    let mut least: Option<u64> = None;
-    let mut at = Some(root.join(path.trim_start_matches('/')));
-    while let Some(dir) = at {
-        let limit = fs::read_to_string(dir.join("memory.max")).ok();
-        let limit = limit.and_then(|text| text.trim().parse::<u64>().ok());
-        least = least.into_iter().chain(limit).min();
-        at = dir.parent().filter(|p| p.starts_with(root)).map(Path::to_path_buf);
-    }
-    least
+    let limits = groups.lines().filter_map(|line| {
+        let (controllers, path) = line.split_once(':')?.1.split_once(':')?;
+        let is_memory = controllers.split(',').any(|name| name == "memory");
+        match controllers {
+            "" => least_limit("/sys/fs/cgroup", path, "memory.max"),
+            _ if is_memory => least_limit("/sys/fs/cgroup/memory", path, "memory.limit_in_bytes"),
+            _ => None,
+        }
+    });
+    limits.min()
+}
+
+/// The least number in `file` of the group at `path` and of those above it.
+fn least_limit(root: &str, path: &str, file: &str) -> Option<u64> {
+    let root = Path::new(root);
+    let group = root.join(path.trim_start_matches('/'));
+    let groups = group.ancestors().take_while(|group| group.starts_with(root));
+    groups.filter_map(|group| fs::read_to_string(group.join(file)).ok()?.trim().parse().ok()).min()
 }
 
 /// Measures the median time of a small write and its sync with a file of this path, which is

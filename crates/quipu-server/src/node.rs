@@ -34,7 +34,7 @@ use crate::{gateway, machine, upkeep};
 
 /// Connections that may wait to be accepted. Spec: 1024. The library's own 128 are full within a
 /// millisecond, and who does not fit tries again after a second.
-const BACKLOG: i32 = 1024;
+pub const BACKLOG: i32 = 1024;
 
 /// Why a node did not start.
 #[derive(Debug, thiserror::Error)]

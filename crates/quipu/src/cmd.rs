@@ -4,6 +4,7 @@ mod add;
 mod audit;
 mod config;
 mod docs;
+mod doctor;
 mod export;
 mod get;
 mod import;
@@ -31,6 +32,7 @@ pub(crate) enum Command {
     Take(take::TakeArgs),
     Scan(scan::ScanArgs),
     Prove(prove::ProveArgs),
+    Doctor(doctor::DoctorArgs),
     Export(export::ExportArgs),
     Import(import::ImportArgs),
     #[command(hide = true)]
@@ -53,6 +55,7 @@ impl Command {
             Self::Take(args) => take::run(args),
             Self::Scan(args) => scan::run(args),
             Self::Prove(args) => prove::run(&args),
+            Self::Doctor(args) => doctor::run(args),
             Self::Export(args) => export::run(&args),
             Self::Import(args) => import::run(&args),
             Self::Docs(args) => docs::run(&args),

@@ -1,10 +1,11 @@
 //! The `quipu` command: arguments, configuration, composition. No logic of its own.
 //!
 //! Reading order: `args` (what was typed), `settings` (what it means), `cmd` (one file per
-//! subcommand), `output` (how results leave).
+//! subcommand), `output` (how results leave). `doctor` looks at a directory and its machine.
 
 mod args;
 mod cmd;
+mod doctor;
 mod output;
 #[cfg(feature = "canary")]
 mod sabotage;

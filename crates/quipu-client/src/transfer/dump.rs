@@ -1,4 +1,4 @@
-//! Records from a file or a pipe, line by line.
+//! Entries from a file or a pipe, line by line.
 //!
 //! A dump is known by its content: the same bytes are the same dump, wherever they lie, and a file
 //! that was changed is another one.
@@ -9,9 +9,9 @@ use std::path::Path;
 
 use stdx::hash::hash128;
 
+use crate::transfer::entry::Unfit;
 use crate::transfer::format::{Decoder, Format};
-use crate::transfer::import::{Item, Records, SourceError};
-use crate::transfer::record::Unfit;
+use crate::transfer::import::{Entries, Item, SourceError};
 
 /// Longest line, in bytes. Guess: the longest name, escaped six bytes each, is under two thousand.
 const LINE_BYTES_MAX: u64 = 64 << 10;
@@ -78,7 +78,7 @@ impl Dump {
         Ok(read > 0)
     }
 
-    /// Passes over the rest of a line that is too long, and leaves a line that is no record.
+    /// Passes over the rest of a line that is too long, and leaves a line that is no entry.
     fn skip_rest(&mut self) -> io::Result<()> {
         loop {
             let waiting = self.input.fill_buf()?;
@@ -93,18 +93,18 @@ impl Dump {
     }
 }
 
-impl Records for Dump {
+impl Entries for Dump {
     fn next(&mut self) -> Result<Option<Item>, SourceError> {
         while self.step()? {
             if self.line.len() as u64 == LINE_BYTES_MAX {
                 let why = format!("the line is longer than {LINE_BYTES_MAX} bytes");
-                return Ok(Some(Item { number: self.number, record: Err(Unfit::bad(why)) }));
+                return Ok(Some(Item { number: self.number, entry: Err(Unfit::bad(why)) }));
             }
             let first = self.line.first().copied().unwrap_or_default();
             let decoder = self.decoder.get_or_insert_with(|| Decoder::new(Format::of(first)));
-            let record = decoder.record(&self.line, self.number == 1).transpose();
-            if let Some(record) = record {
-                return Ok(Some(Item { number: self.number, record }));
+            let entry = decoder.entry(&self.line, self.number == 1).transpose();
+            if let Some(entry) = entry {
+                return Ok(Some(Item { number: self.number, entry }));
             }
         }
         Ok(None)
@@ -118,14 +118,14 @@ impl Records for Dump {
 #[cfg(test)]
 mod tests {
     use super::{Dump, LINE_BYTES_MAX, identity};
-    use crate::transfer::import::Records as _;
+    use crate::transfer::import::Entries as _;
 
     fn check(text: &[u8], expected: &[(u64, Result<&str, &str>)]) {
         let mut dump = Dump::new(Box::new(std::io::Cursor::new(text.to_vec())), None);
-        for (number, record) in expected {
+        for (number, entry) in expected {
             let item = dump.next().expect("readable").expect("an item");
             assert_eq!(item.number, *number);
-            match (item.record, record) {
+            match (item.entry, entry) {
                 (Ok(found), Ok(name)) => assert_eq!(found.name, *name),
                 (Err(found), Err(why)) => assert!(found.why.contains(why), "{found:?}"),
                 (found, _) => panic!("{found:?}"),

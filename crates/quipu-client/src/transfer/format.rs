@@ -1,15 +1,15 @@
-//! Records as lines: JSON lines and CSV.
+//! Entries as lines: JSON lines and CSV.
 //!
-//! A name has no line end, so a record is a line in both. An expiry is a Unix time, so that a dump
+//! A name has no line end, so an entry is a line in both. An expiry is a Unix time, so that a dump
 //! means the same whenever it is read.
 
 use serde::Deserialize;
 use serde_json::json;
 use thiserror::Error;
 
-use crate::transfer::record::{Expiry, Record, Unfit};
+use crate::transfer::entry::{Entry, Expiry, Unfit};
 
-/// How records stand in lines.
+/// How entries stand in lines.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Format {
     /// `{"counter":"a","value":5}`, with `expires_at_ms` where it expires.
@@ -26,7 +26,7 @@ pub struct FormatError;
 /// The head of a CSV dump.
 pub const HEAD: &str = "counter,value,expires_at_ms";
 
-/// Fields of a CSV record; the last may be missing.
+/// Fields of a CSV entry; the last may be missing.
 const FIELDS: usize = 3;
 
 #[derive(Debug, Deserialize)]
@@ -56,7 +56,7 @@ impl Format {
         if first == b'{' { Self::JsonLines } else { Self::Csv }
     }
 
-    /// What stands before the first record.
+    /// What stands before the first entry.
     pub fn head(self) -> &'static str {
         match self {
             Self::JsonLines => "",
@@ -64,7 +64,7 @@ impl Format {
         }
     }
 
-    /// A record as a line, its end included.
+    /// An entry as a line, its end included.
     pub fn line(self, name: &str, value: i64, expires_at_ms: Option<u64>) -> String {
         match (self, expires_at_ms) {
             (Self::JsonLines, None) => format!("{}\n", json!({ "counter": name, "value": value })),
@@ -93,25 +93,25 @@ impl Decoder {
         Self { format, csv: csv_core::Reader::new() }
     }
 
-    /// Reads a line without its end; none where it holds no record, as the head of a CSV dump.
+    /// Reads a line without its end; none where it holds no entry, as the head of a CSV dump.
     ///
     /// # Errors
     /// It should hold one and does not.
-    pub fn record(&mut self, line: &[u8], is_first: bool) -> Result<Option<Record>, Unfit> {
+    pub fn entry(&mut self, line: &[u8], is_first: bool) -> Result<Option<Entry>, Unfit> {
         let is_head = self.format == Format::Csv && is_first && line == HEAD.as_bytes();
         if line.is_empty() || is_head {
             return Ok(None);
         }
         match self.format {
-            Format::JsonLines => json_record(line).map(Some),
-            Format::Csv => csv_record(&csv_fields(&mut self.csv, line)?).map(Some),
+            Format::JsonLines => json_entry(line).map(Some),
+            Format::Csv => csv_entry(&csv_fields(&mut self.csv, line)?).map(Some),
         }
     }
 }
 
-fn json_record(line: &[u8]) -> Result<Record, Unfit> {
+fn json_entry(line: &[u8]) -> Result<Entry, Unfit> {
     let line: Line = serde_json::from_slice(line).map_err(|error| Unfit::bad(error.to_string()))?;
-    Record::new(line.counter.into_bytes(), line.value, line.expires_at_ms.map(Expiry::At))
+    Entry::new(line.counter.into_bytes(), line.value, line.expires_at_ms.map(Expiry::At))
 }
 
 /// A field of CSV. A name in quotes is read back whatever it begins or ends with.
@@ -126,18 +126,18 @@ fn quote(name: &str) -> String {
     format!("\"{}\"", name.replace('"', "\"\""))
 }
 
-fn csv_record(fields: &[Vec<u8>]) -> Result<Record, Unfit> {
+fn csv_entry(fields: &[Vec<u8>]) -> Result<Entry, Unfit> {
     let (name, value, expiry) = match fields {
         [name, value] => (name, value, &[][..]),
         [name, value, expiry] => (name, value, &expiry[..]),
-        _ => return Err(Unfit::bad(format!("a record is {HEAD}, not {} fields", fields.len()))),
+        _ => return Err(Unfit::bad(format!("an entry is {HEAD}, not {} fields", fields.len()))),
     };
     let value = number(value).ok_or_else(|| Unfit::bad("the value is no 64-bit integer"))?;
     let expiry = match expiry {
         [] => None,
         at => Some(number(at).ok_or_else(|| Unfit::bad("the expiry is no Unix time"))?),
     };
-    Record::new(name.clone(), value, expiry.map(Expiry::At))
+    Entry::new(name.clone(), value, expiry.map(Expiry::At))
 }
 
 fn number<N: std::str::FromStr>(field: &[u8]) -> Option<N> {
@@ -153,7 +153,7 @@ fn csv_fields(reader: &mut csv_core::Reader, line: &[u8]) -> Result<Vec<Vec<u8>>
     let places = ends.get_mut(ended..).unwrap_or_default();
     let (result, _, _, more) = reader.read_record(&[], rest, places);
     if result != csv_core::ReadRecordResult::Record {
-        return Err(Unfit::bad(format!("a record is {HEAD}, not more")));
+        return Err(Unfit::bad(format!("an entry is {HEAD}, not more")));
     }
     let mut from = 0;
     let ends = ends.get(..ended + more).unwrap_or_default();
@@ -172,20 +172,20 @@ mod tests {
     use proptest::prelude::*;
 
     use super::{Decoder, Format};
-    use crate::transfer::record::{Expiry, Record};
+    use crate::transfer::entry::{Entry, Expiry};
 
     fn check(format: Format, line: &str, expected: Result<(&str, i64, Option<u64>), &str>) {
         let expected = expected.map(|(name, value, at)| {
-            Some(Record { name: name.to_owned(), value, expiry: at.map(Expiry::At) })
+            Some(Entry { name: name.to_owned(), value, expiry: at.map(Expiry::At) })
         });
-        match (Decoder::new(format).record(line.as_bytes(), false), expected) {
+        match (Decoder::new(format).entry(line.as_bytes(), false), expected) {
             (Err(unfit), Err(why)) => assert!(unfit.why.contains(why), "{line}: {unfit:?}"),
             (found, expected) => assert_eq!(found.ok(), expected.ok(), "{line}"),
         }
     }
 
     #[test]
-    fn lines_are_records_or_say_why_not() {
+    fn lines_are_entries_or_say_why_not() {
         let json = |line, expected| check(Format::JsonLines, line, expected);
         json(r#"{"counter":"a","value":5}"#, Ok(("a", 5, None)));
         json(
@@ -211,11 +211,11 @@ mod tests {
     }
 
     #[test]
-    fn a_head_and_empty_lines_are_no_records() {
+    fn a_head_and_empty_lines_are_no_entries() {
         let mut csv = Decoder::new(Format::Csv);
-        assert_eq!(csv.record(super::HEAD.as_bytes(), true), Ok(None));
-        assert!(csv.record(super::HEAD.as_bytes(), false).is_err());
-        assert_eq!(csv.record(b"", false), Ok(None));
+        assert_eq!(csv.entry(super::HEAD.as_bytes(), true), Ok(None));
+        assert!(csv.entry(super::HEAD.as_bytes(), false).is_err());
+        assert_eq!(csv.entry(b"", false), Ok(None));
     }
 
     proptest! {
@@ -228,8 +228,8 @@ mod tests {
                 let line = format.line(&name, value, at);
                 let line = line.strip_suffix('\n').expect("a line");
                 prop_assert!(!line.contains('\n'));
-                let record = Record { name: name.clone(), value, expiry: at.map(Expiry::At) };
-                prop_assert_eq!(Decoder::new(format).record(line.as_bytes(), false), Ok(Some(record)));
+                let entry = Entry { name: name.clone(), value, expiry: at.map(Expiry::At) };
+                prop_assert_eq!(Decoder::new(format).entry(line.as_bytes(), false), Ok(Some(entry)));
             }
         }
     }

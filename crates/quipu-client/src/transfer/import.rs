@@ -1,8 +1,8 @@
-//! Records into a node, in order, in a bounded window, so that a second run changes nothing.
+//! Entries into a node, in order, in a bounded window, so that a second run changes nothing.
 //!
-//! Setting is idempotent by itself; additions carry the number of their record as the sequence of
+//! Setting is idempotent by itself; additions carry the number of their entry as the sequence of
 //! a stream. After a refusal that asks for patience, and after a lost connection, everything from
-//! the first unanswered record on is sent again in its order: of two records of one counter the
+//! the first unanswered entry on is sent again in its order: of two entries of one counter the
 //! later one stays.
 
 use std::collections::VecDeque;
@@ -16,7 +16,7 @@ use crate::client::{Client, ClientError};
 use crate::connection::{Connection, ConnectionError, Patience};
 use crate::refusal::Refusal;
 use crate::request::{Outcome, read_add, refused};
-use crate::transfer::record::{Expiry, Record, Unfit};
+use crate::transfer::entry::{Entry, Expiry, Unfit};
 use crate::transfer::report::Report;
 
 /// Additions between two checkpoints. Guess: what a lost client sends again within a second.
@@ -25,16 +25,16 @@ const CHECKPOINT_EVERY: u64 = 20_000;
 /// Bytes of requests that wait to leave, at most. Guess: a few writes' worth.
 const QUEUED_BYTES_MAX: usize = 256 << 10;
 
-/// One record, or why it is none, and its number.
+/// One entry, or why it is none, and its number.
 #[derive(Debug)]
 pub struct Item {
     /// Its number, rising: the line of a dump, from 1.
     pub number: u64,
-    /// The record.
-    pub record: Result<Record, Unfit>,
+    /// The entry.
+    pub entry: Result<Entry, Unfit>,
 }
 
-/// Why no more records come.
+/// Why no more entries come.
 #[derive(Debug, Error)]
 pub enum SourceError {
     /// The file or pipe.
@@ -45,8 +45,8 @@ pub enum SourceError {
     Redis(ClientError),
 }
 
-/// Where records come from.
-pub trait Records {
+/// Where entries come from.
+pub trait Entries {
     /// Returns the next one.
     ///
     /// # Errors
@@ -57,14 +57,14 @@ pub trait Records {
     fn bytes(&self) -> u64;
 }
 
-/// What a record does to its counter.
+/// What an entry does to its counter.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Mode {
     /// Sets it where there is none.
     Create,
     /// Sets it.
     Overwrite,
-    /// Adds the value, as the operation of this stream with the record's number.
+    /// Adds the value, as the operation of this stream with the entry's number.
     Add {
         /// The stream.
         stream: String,
@@ -76,22 +76,22 @@ pub enum Mode {
 pub struct Options {
     /// The node's RESP address.
     pub node: String,
-    /// What a record does.
+    /// What an entry does.
     pub mode: Mode,
-    /// Most records in flight.
+    /// Most entries in flight.
     pub window: usize,
     /// The longest wait for a node that says nothing.
     pub timeout: Duration,
     /// How long to try without any progress before giving up.
     pub give_up: Duration,
-    /// The Unix time, by which records that are over are left out, in milliseconds.
+    /// The Unix time, by which entries that are over are left out, in milliseconds.
     pub now_ms: u64,
 }
 
 /// What happens, for whoever shows it.
 #[derive(Debug)]
 pub enum Event<'a> {
-    /// Records were answered.
+    /// Entries were answered.
     Progress {
         /// The run so far.
         report: &'a Report,
@@ -128,7 +128,7 @@ pub enum ImportError {
 
 /// Imports `source`; the report tells how far it came, also where it failed.
 pub fn import(
-    source: &mut dyn Records,
+    source: &mut dyn Entries,
     options: &Options,
     watch: &mut dyn FnMut(Event<'_>),
 ) -> (Report, Result<(), ImportError>) {
@@ -151,11 +151,11 @@ pub fn import(
     (run.report, done)
 }
 
-/// A record whose answer is awaited.
+/// An entry whose answer is awaited.
 #[derive(Debug)]
 struct Sent {
     number: u64,
-    record: Record,
+    entry: Entry,
 }
 
 /// How a session ends before the work does.
@@ -179,7 +179,7 @@ impl From<ClientError> for Trouble {
     }
 }
 
-/// What a refusal of something else than a record means.
+/// What a refusal of something else than an entry means.
 fn refusal_of(outcome: Outcome) -> Trouble {
     match outcome {
         Outcome::Again(refusal) | Outcome::Lost(refusal) => Trouble::Lost(Box::new(refusal)),
@@ -190,7 +190,7 @@ fn refusal_of(outcome: Outcome) -> Trouble {
     }
 }
 
-/// What became of a record.
+/// What became of an entry.
 enum Done {
     Set,
     Unchanged,
@@ -199,7 +199,7 @@ enum Done {
 }
 
 struct Run<'r> {
-    source: &'r mut dyn Records,
+    source: &'r mut dyn Entries,
     options: &'r Options,
     watch: &'r mut dyn FnMut(Event<'_>),
     /// Sent and not answered, in order.
@@ -210,7 +210,7 @@ struct Run<'r> {
     again: VecDeque<Sent>,
     /// Why they were refused.
     obstacle: Option<Refusal>,
-    /// The number of the last record that was read.
+    /// The number of the last entry that was read.
     last: u64,
     ended: bool,
     /// The last checkpoint of the stream.
@@ -238,7 +238,7 @@ impl Run<'_> {
         }
     }
 
-    /// Works on one connection until all records are answered.
+    /// Works on one connection until all entries are answered.
     fn session(&mut self, client: &mut Client) -> Result<(), Trouble> {
         loop {
             self.fill(client.connection())?;
@@ -261,7 +261,7 @@ impl Run<'_> {
             && connection.queued() < QUEUED_BYTES_MAX
             && !self.is_checkpoint_due()
         {
-            let Some(sent) = self.next_record()? else { return Ok(()) };
+            let Some(sent) = self.next_entry()? else { return Ok(()) };
             put(connection.out(), &self.options.mode, &sent);
             self.flying.push_back(sent);
         }
@@ -274,14 +274,14 @@ impl Run<'_> {
             && self.last.saturating_sub(self.checkpoint) >= CHECKPOINT_EVERY
     }
 
-    /// The next record to send: one that must be sent again, or a new one.
-    fn next_record(&mut self) -> Result<Option<Sent>, Trouble> {
+    /// The next entry to send: one that must be sent again, or a new one.
+    fn next_entry(&mut self) -> Result<Option<Sent>, Trouble> {
         if let Some(sent) = self.again.pop_front() {
             return Ok(Some(sent));
         }
         while !self.ended {
             let item = self.source.next().map_err(|error| Trouble::Fatal(error.into()))?;
-            let Some(Item { number, record }) = item else {
+            let Some(Item { number, entry }) = item else {
                 self.ended = true;
                 break;
             };
@@ -290,10 +290,10 @@ impl Run<'_> {
                 continue;
             }
             self.report.read += 1;
-            match record {
+            match entry {
                 Err(unfit) => self.report.note_unfit(number, unfit),
-                Ok(record) if record.is_over(self.options.now_ms) => self.report.over += 1,
-                Ok(record) => return Ok(Some(Sent { number, record })),
+                Ok(entry) if entry.is_over(self.options.now_ms) => self.report.over += 1,
+                Ok(entry) => return Ok(Some(Sent { number, entry })),
             }
         }
         Ok(None)
@@ -321,7 +321,7 @@ impl Run<'_> {
 
     fn take_answer(&mut self, reply: &[u8]) -> Result<(), Trouble> {
         let front = self.flying.front().ok_or(ConnectionError::Unexpected)?;
-        let done = match read(reply, &self.options.mode, front.record.value)? {
+        let done = match read(reply, &self.options.mode, front.entry.value)? {
             Done::Node(Outcome::Lost(refusal)) => return Err(Trouble::Lost(Box::new(refusal))),
             Done::Node(Outcome::Denied(refusal)) => {
                 return Err(Trouble::Fatal(ImportError::Denied(refusal)));
@@ -334,7 +334,7 @@ impl Run<'_> {
                 self.obstacle.get_or_insert(refusal);
                 self.refused.push_back(sent);
             }
-            // What follows a record that comes again comes again too, to keep the order.
+            // What follows an entry that comes again comes again too, to keep the order.
             _ if !self.refused.is_empty() => self.refused.push_back(sent),
             done => {
                 self.count(&sent, done);
@@ -360,19 +360,18 @@ impl Run<'_> {
             Done::Set => report.set += 1,
             Done::Unchanged => report.unchanged += 1,
             Done::Replaces(value) => {
-                let name = sent.record.name.escape_debug();
-                let why =
-                    format!("\"{name}\" exists with value {value}, not {}", sent.record.value);
+                let name = sent.entry.name.escape_debug();
+                let why = format!("\"{name}\" exists with value {value}, not {}", sent.entry.value);
                 report.note_refused(sent.number, why);
             }
             Done::Node(Outcome::Repeated) => report.repeated += 1,
             Done::Node(Outcome::Refused(refusal)) => {
-                let name = sent.record.name.escape_debug();
+                let name = sent.entry.name.escape_debug();
                 report.note_refused(sent.number, format!("\"{name}\": {}", refusal.text));
             }
             Done::Node(_) => {
                 report.added += 1;
-                report.expiries_left += u64::from(sent.record.expiry.is_some());
+                report.expiries_left += u64::from(sent.entry.expiry.is_some());
             }
         }
     }
@@ -420,9 +419,9 @@ fn wait(time: Duration) {
     std::thread::sleep(time);
 }
 
-/// Appends the request of a record.
+/// Appends the request of an entry.
 fn put(out: &mut Vec<u8>, mode: &Mode, sent: &Sent) {
-    let Sent { number, record: Record { name, value, expiry } } = sent;
+    let Sent { number, entry: Entry { name, value, expiry } } = sent;
     let (value, number) = (value.to_string(), number.to_string());
     let expiry = expiry.map(|expiry| match expiry {
         Expiry::At(at) => ("PXAT", at.to_string()),
@@ -447,7 +446,7 @@ fn put(out: &mut Vec<u8>, mode: &Mode, sent: &Sent) {
     put_command(out, &parts);
 }
 
-/// Reads the answer to a record that carries `value`.
+/// Reads the answer to an entry that carries `value`.
 fn read(reply: &[u8], mode: &Mode, value: i64) -> Result<Done, ConnectionError> {
     if let Mode::Add { .. } = mode {
         return read_add(reply).map(Done::Node);
@@ -469,12 +468,12 @@ mod tests {
     use quipu_wire::resp::value::{Value, put_command};
 
     use super::{Mode, Sent, put};
-    use crate::transfer::record::{Expiry, Record};
+    use crate::transfer::entry::{Entry, Expiry};
 
     fn check(mode: &Mode, expiry: Option<Expiry>, expected: &str) {
-        let record = Record { name: "a b".to_owned(), value: -5, expiry };
+        let entry = Entry { name: "a b".to_owned(), value: -5, expiry };
         let mut out = Vec::new();
-        put(&mut out, mode, &Sent { number: 7, record });
+        put(&mut out, mode, &Sent { number: 7, entry });
         let words: Vec<_> = expected.split('|').map(str::as_bytes).collect();
         let mut wanted = Vec::new();
         put_command(&mut wanted, &words);
@@ -482,7 +481,7 @@ mod tests {
     }
 
     #[test]
-    fn a_record_is_one_documented_command() {
+    fn an_entry_is_one_documented_command() {
         check(&Mode::Create, None, "SET|a b|-5|NX|GET");
         check(&Mode::Create, Some(Expiry::At(9)), "SET|a b|-5|PXAT|9|NX|GET");
         check(&Mode::Overwrite, Some(Expiry::After(3)), "SET|a b|-5|PX|3");

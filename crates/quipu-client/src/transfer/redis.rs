@@ -1,4 +1,4 @@
-//! Records from a live Redis: its keys that hold integers.
+//! Entries from a live Redis: its keys that hold integers.
 //!
 //! It walks with SCAN and reads each page with two writes. A key that exists throughout comes once,
 //! with a value that it had at some moment of the walk; what Redis counts after that is not in it.
@@ -12,9 +12,9 @@ use crate::client::ClientError;
 use crate::connection::{Connection, ConnectionError};
 use crate::refusal::Refusal;
 use crate::transfer::address::Address;
+use crate::transfer::entry::{Entry, Expiry, Kind, Unfit};
 use crate::transfer::export::scanned;
-use crate::transfer::import::{Item, Records, SourceError};
-use crate::transfer::record::{Expiry, Kind, Record, Unfit};
+use crate::transfer::import::{Entries, Item, SourceError};
 use crate::transfer::seen::Seen;
 
 /// Keys that one page asks for. Guess: a Redis is held up for well under a millisecond.
@@ -30,7 +30,7 @@ pub struct Redis {
     pattern: Vec<u8>,
     /// Where the next page begins; none after the last.
     cursor: Option<Vec<u8>>,
-    page: VecDeque<Result<Record, Unfit>>,
+    page: VecDeque<Result<Entry, Unfit>>,
     seen: Seen,
     number: u64,
 }
@@ -100,7 +100,7 @@ impl Redis {
         let values = self.connection.replies(kept.len())?;
         for ((key, facts), value) in kept.into_iter().zip(values) {
             let expiry = facts.into_iter().nth(1).unwrap_or(Value::Null);
-            self.page.extend(record(key, value, accepted(expiry)?)?);
+            self.page.extend(entry(key, value, accepted(expiry)?)?);
         }
         Ok(())
     }
@@ -114,7 +114,7 @@ fn accepted(reply: Value) -> Result<Value, ClientError> {
 }
 
 /// What is said of a key that is no string; nothing of one that went away.
-fn other_type(key: &[u8], facts: &[Value]) -> Option<Result<Record, Unfit>> {
+fn other_type(key: &[u8], facts: &[Value]) -> Option<Result<Entry, Unfit>> {
     let kind = match facts.first() {
         Some(Value::Simple(kind)) => String::from_utf8_lossy(kind).into_owned(),
         _ => "of no known type".to_owned(),
@@ -123,10 +123,10 @@ fn other_type(key: &[u8], facts: &[Value]) -> Option<Result<Record, Unfit>> {
     (kind != "none").then_some(Err(Unfit { kind: Kind::OtherType, why }))
 }
 
-type Line = Option<Result<Record, Unfit>>;
+type Line = Option<Result<Entry, Unfit>>;
 
-/// The record of a string; none of one that went away.
-fn record(key: Vec<u8>, value: Value, ttl: Value) -> Result<Line, ClientError> {
+/// The entry of a string; none of one that went away.
+fn entry(key: Vec<u8>, value: Value, ttl: Value) -> Result<Line, ClientError> {
     let (value, ttl) = match (value, ttl) {
         (Value::Null, _) | (_, Value::Integer(-2)) => return Ok(None),
         (Value::Bulk(value), Value::Integer(ttl)) => (value, ttl),
@@ -144,7 +144,7 @@ fn record(key: Vec<u8>, value: Value, ttl: Value) -> Result<Line, ClientError> {
     let name = shown(&key);
     let expiry = u64::try_from(ttl).ok().map(|ms| Expiry::After(ms.max(1)));
     let named = |unfit: Unfit| Unfit { why: format!("{name}: {}", unfit.why), ..unfit };
-    Ok(Some(Record::new(key, number, expiry).map_err(named)))
+    Ok(Some(Entry::new(key, number, expiry).map_err(named)))
 }
 
 /// A number as Redis writes integers: no blanks, no plus sign, no leading zeros.
@@ -160,12 +160,12 @@ fn shown(bytes: &[u8]) -> String {
     format!("\"{}{rest}\"", String::from_utf8_lossy(head).escape_debug())
 }
 
-impl Records for Redis {
+impl Entries for Redis {
     fn next(&mut self) -> Result<Option<Item>, SourceError> {
         loop {
-            if let Some(record) = self.page.pop_front() {
+            if let Some(entry) = self.page.pop_front() {
                 self.number += 1;
-                return Ok(Some(Item { number: self.number, record }));
+                return Ok(Some(Item { number: self.number, entry }));
             }
             let Some(cursor) = self.cursor.take() else { return Ok(None) };
             self.read_page(&cursor).map_err(SourceError::Redis)?;

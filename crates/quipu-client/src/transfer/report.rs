@@ -1,8 +1,8 @@
-//! What became of the records of an import.
+//! What became of the entries of an import.
 
 use std::collections::BTreeMap;
 
-use crate::transfer::record::{Kind, Unfit};
+use crate::transfer::entry::{Kind, Unfit};
 
 /// Examples of each kind that are kept. Guess: enough to see what is wrong.
 pub const EXAMPLES_MAX: usize = 10;
@@ -10,11 +10,11 @@ pub const EXAMPLES_MAX: usize = 10;
 /// Counts of one run.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Report {
-    /// Records up to this number had been answered before the run.
+    /// Entries up to this number had been answered before the run.
     pub resumed_from: u64,
-    /// Records that were read in this run.
+    /// Entries that were read in this run.
     pub read: u64,
-    /// Every record up to this number was answered.
+    /// Every entry up to this number was answered.
     pub answered: u64,
     /// Counters set to their value.
     pub set: u64,
@@ -24,13 +24,13 @@ pub struct Report {
     pub unchanged: u64,
     /// Values that the node had added before.
     pub repeated: u64,
-    /// Records whose time was over.
+    /// Entries whose time was over.
     pub over: u64,
     /// Expiries that an addition does not bring along.
     pub expiries_left: u64,
-    /// Records that the node refused, or that would have replaced another value.
+    /// Entries that the node refused, or that would have replaced another value.
     pub refused: u64,
-    /// What was no record, by kind.
+    /// What was no entry, by kind.
     pub unfit: BTreeMap<Kind, u64>,
     /// The first of those.
     pub examples: Vec<Example>,
@@ -40,7 +40,7 @@ pub struct Report {
     pub reconnects: u64,
 }
 
-/// One record that was not imported.
+/// One entry that was not imported.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Example {
     /// Its kind; none where the node refused it.
@@ -57,13 +57,13 @@ impl Report {
         self.refused == 0 && !self.unfit.contains_key(&Kind::Bad)
     }
 
-    /// Counts what was no record.
+    /// Counts what was no entry.
     pub(crate) fn note_unfit(&mut self, number: u64, unfit: Unfit) {
         *self.unfit.entry(unfit.kind).or_default() += 1;
         self.example(Some(unfit.kind), number, unfit.why);
     }
 
-    /// Counts a record that was refused.
+    /// Counts an entry that was refused.
     pub(crate) fn note_refused(&mut self, number: u64, why: String) {
         self.refused += 1;
         self.example(None, number, why);

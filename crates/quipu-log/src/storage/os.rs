@@ -143,12 +143,18 @@ fn sync_names_above(path: &Path, device: u64) -> io::Result<()> {
 }
 
 fn refuse_network(path: &Path, magic: u64) -> Result<(), OpenError> {
-    // Some architectures sign-extend the 32-bit magic.
-    let magic = magic & 0xFFFF_FFFF;
-    match NETWORK_FILE_SYSTEMS.iter().find(|(known, _)| *known == magic) {
-        Some((_, kind)) => Err(OpenError::Network { path: path.to_path_buf(), kind }),
+    match network_kind(magic) {
+        Some(kind) => Err(OpenError::Network { path: path.to_path_buf(), kind }),
         None => Ok(()),
     }
+}
+
+/// Returns the name of a file system whose storage is elsewhere, by its magic number of statfs(2);
+/// none for a local one.
+pub fn network_kind(magic: u64) -> Option<&'static str> {
+    // Some architectures sign-extend the 32-bit magic.
+    let magic = magic & 0xFFFF_FFFF;
+    NETWORK_FILE_SYSTEMS.iter().find(|(known, _)| *known == magic).map(|(_, kind)| *kind)
 }
 
 fn lock(directory: &Path) -> Result<File, OpenError> {

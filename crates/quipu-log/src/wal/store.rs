@@ -4,6 +4,7 @@
 //! all lost would look like a new one and start from nothing.
 
 use std::io;
+use std::path::Path;
 
 use quipu_core::failpoint::{Point, reach};
 use stdx::checksum::crc32c;
@@ -61,6 +62,38 @@ fn decode(bytes: [u8; BYTES]) -> Result<Identity, StoreFault> {
         VERSION => Ok(Identity { store_id: number(16), shards: (number(8) >> 32) as u16 }),
         version => Err(StoreFault::Version(version)),
     }
+}
+
+/// Why the file that says what a store is cannot be read.
+#[derive(Debug, thiserror::Error)]
+pub enum LookError {
+    /// The operating system refused.
+    #[error("cannot read {NAME}: {0}")]
+    Io(io::Error),
+    /// It does not check.
+    #[error("{NAME} is damaged")]
+    Damaged,
+    /// It is of another version of this program.
+    #[error("{NAME} has version {0}, and this program reads version {VERSION}")]
+    Version(u32),
+}
+
+/// Looks which store a directory holds, without locking it; none where it holds no `STORE`.
+///
+/// # Errors
+/// The file is there and cannot be read.
+pub fn look(directory: &Path) -> Result<Option<Identity>, LookError> {
+    let bytes = match std::fs::read(directory.join(NAME)) {
+        Ok(bytes) => bytes,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(LookError::Io(error)),
+    };
+    let bytes = <[u8; BYTES]>::try_from(bytes).map_err(|_| LookError::Damaged)?;
+    decode(bytes).map(Some).map_err(|fault| match fault {
+        StoreFault::Io(error) => LookError::Io(error),
+        StoreFault::Damaged => LookError::Damaged,
+        StoreFault::Version(version) => LookError::Version(version),
+    })
 }
 
 /// Reads the identity of the store.

@@ -10,9 +10,9 @@ use clap::Args;
 use quipu_client::source::{NAME_BYTES_MAX, Source};
 use quipu_client::transfer::address::Address;
 use quipu_client::transfer::dump::{Dump, identity};
+use quipu_client::transfer::entry::Kind;
 use quipu_client::transfer::format::Format;
-use quipu_client::transfer::import::{Event, ImportError, Mode, Options, Records, import};
-use quipu_client::transfer::record::Kind;
+use quipu_client::transfer::import::{Entries, Event, ImportError, Mode, Options, import};
 use quipu_client::transfer::redis::Redis;
 use quipu_client::transfer::report::Report;
 use serde_json::json;
@@ -51,7 +51,7 @@ pub(crate) struct ImportArgs {
     /// Lines of JSON (jsonl) or CSV; without it the first byte tells
     #[arg(long, value_name = "jsonl|csv", value_parser = Format::named)]
     format: Option<Format>,
-    /// Most records in flight
+    /// Most entries in flight
     #[arg(long, value_name = "N", default_value_t = 1024, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     window: u32,
     /// Give up after so many seconds without progress
@@ -61,9 +61,9 @@ pub(crate) struct ImportArgs {
     target: Target,
 }
 
-/// Where the records come from, and how much that is: bytes or keys.
+/// Where the entries come from, and how much that is: bytes or keys.
 struct Input {
-    records: Box<dyn Records>,
+    entries: Box<dyn Entries>,
     total: Option<u64>,
     mode: Mode,
 }
@@ -84,7 +84,7 @@ pub(crate) fn run(args: &ImportArgs) -> anyhow::Result<ExitCode> {
     };
     let mut progress = Progress::new("imported", input.total);
     let (report, done) =
-        import(&mut *input.records, &options, &mut |event| show(&mut progress, &event));
+        import(&mut *input.entries, &options, &mut |event| show(&mut progress, &event));
     let elapsed = progress.finish();
     let text = if args.target.json { as_json } else { as_text };
     say(text(&report, done.as_ref().err(), elapsed))?;
@@ -121,7 +121,7 @@ fn redis(args: &ImportArgs, url: &str) -> anyhow::Result<Input> {
     let mut redis = Redis::connect(&address, &args.pattern, args.target.timeout(), seed)
         .with_context(|| format!("from {address:?}"))?;
     let total = redis.count()?;
-    Ok(Input { records: Box::new(redis), total: Some(total), mode: setting(args) })
+    Ok(Input { entries: Box::new(redis), total: Some(total), mode: setting(args) })
 }
 
 fn setting(args: &ImportArgs) -> Mode {
@@ -137,8 +137,8 @@ fn pipe(args: &ImportArgs) -> anyhow::Result<Input> {
              that a second run adds only what is new"
         ),
     };
-    let records = Box::new(Dump::new(Box::new(std::io::stdin()), args.format));
-    Ok(Input { records, total: None, mode })
+    let entries = Box::new(Dump::new(Box::new(std::io::stdin()), args.format));
+    Ok(Input { entries, total: None, mode })
 }
 
 fn dump(args: &ImportArgs, path: &Path) -> anyhow::Result<Input> {
@@ -154,8 +154,8 @@ fn dump(args: &ImportArgs, path: &Path) -> anyhow::Result<Input> {
             Mode::Add { stream: format!("import/{identity}") }
         }
     };
-    let records = Box::new(Dump::new(Box::new(file), args.format));
-    Ok(Input { records, total: Some(metadata.len()), mode })
+    let entries = Box::new(Dump::new(Box::new(file), args.format));
+    Ok(Input { entries, total: Some(metadata.len()), mode })
 }
 
 /// Addition under a stream that a person named.
@@ -165,7 +165,7 @@ fn named(name: &str) -> anyhow::Result<Mode> {
     Ok(Mode::Add { stream: format!("import/named/{name}") })
 }
 
-/// The words of a report for what was no record.
+/// The words of a report for what was no entry.
 fn kind_word(kind: Kind) -> &'static str {
     match kind {
         Kind::Bad => "bad",
@@ -181,7 +181,7 @@ fn as_json(report: &Report, error: Option<&ImportError>, elapsed: Duration) -> S
         .iter()
         .map(|example| {
             let kind = example.kind.map_or("refused", kind_word);
-            json!({ "kind": kind, "record": example.number, "why": example.why })
+            json!({ "kind": kind, "entry": example.number, "why": example.why })
         })
         .collect();
     json!({
@@ -215,7 +215,7 @@ fn as_text(report: &Report, error: Option<&ImportError>, elapsed: Duration) -> S
     let mut lines =
         vec![format!("read          {} in {seconds:.2} s, {rate:.0} per second", report.read)];
     let counts = [
-        ("resumed from", report.resumed_from, "records were answered before"),
+        ("resumed from", report.resumed_from, "entries were answered before"),
         ("set", report.set, ""),
         ("added", report.added, ""),
         ("unchanged", report.unchanged, "had this value already"),
@@ -223,7 +223,7 @@ fn as_text(report: &Report, error: Option<&ImportError>, elapsed: Duration) -> S
         ("over", report.over, "had expired"),
         ("expiries", report.expiries_left, "are not brought along by an addition"),
         ("refused", report.refused, ""),
-        ("bad", unfit(Kind::Bad), "are no records of counters"),
+        ("bad", unfit(Kind::Bad), "are no entries of counters"),
         ("not integer", unfit(Kind::NotInteger), "were skipped"),
         ("other type", unfit(Kind::OtherType), "were skipped"),
         ("again", report.waits + report.reconnects, "waits and reconnects"),
@@ -233,14 +233,26 @@ fn as_text(report: &Report, error: Option<&ImportError>, elapsed: Duration) -> S
     }
     for example in &report.examples {
         let kind = example.kind.map_or("refused", kind_word).replace('_', " ");
-        lines.push(format!("  record {}, {kind}: {}", example.number, example.why));
+        lines.push(format!("  entry {}, {kind}: {}", example.number, example.why));
     }
-    lines.push(match error {
-        Some(_) => {
-            format!("stopped       everything up to record {} was answered", report.answered)
-        }
-        None if report.is_whole() => "whole         everything that was asked for is in".to_owned(),
-        None => "NOT whole     the records above are not in".to_owned(),
-    });
+    lines.push(end(report, error));
     lines.join("\n")
+}
+
+/// Whether all is in, and if not, what to do.
+fn end(report: &Report, error: Option<&ImportError>) -> String {
+    let Report { answered, resumed_from, .. } = report;
+    match (error, report.is_whole()) {
+        (Some(_), _) => format!("stopped       everything up to entry {answered} was answered"),
+        (None, true) if *resumed_from > 0 => {
+            format!("whole         everything after entry {resumed_from} is in")
+        }
+        (None, true) => "whole         everything that was asked for is in".to_owned(),
+        (None, false) if report.added + report.repeated > 0 => {
+            "NOT whole     the entries above are not in; add them from a file of their own, because \
+             a file that was changed is another one"
+                .to_owned()
+        }
+        (None, false) => "NOT whole     the entries above are not in".to_owned(),
+    }
 }

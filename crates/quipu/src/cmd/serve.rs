@@ -71,7 +71,7 @@ fn log_to_stderr(args: &ServeArgs) -> anyhow::Result<()> {
 
 /// A write beyond a limit on the size of files fails, with a sentence, instead of killing the
 /// process without a word.
-fn take_file_limits_as_errors() -> io::Result<()> {
+pub(super) fn take_file_limits_as_errors() -> io::Result<()> {
     let nobody_looks = Arc::new(AtomicBool::new(false));
     signal_hook::flag::register(SIGXFSZ, nobody_looks).map(drop)
 }

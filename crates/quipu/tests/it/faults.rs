@@ -15,7 +15,7 @@ mod crowds;
 mod disk;
 mod limits;
 mod points;
-mod room;
+pub(crate) mod room;
 mod short_writes;
 mod stops;
 mod strace;

@@ -15,6 +15,7 @@ mod canaries;
 mod clients;
 mod commits;
 mod differential;
+mod doctor;
 mod faults;
 mod increx;
 mod ingest;

@@ -248,7 +248,7 @@ fn counters_that_exist_are_refused_unless_asked_and_bad_lines_are_named() {
         .as_array()
         .expect("examples")
         .iter()
-        .map(|one| (one["record"].as_u64().expect("a line"), one["why"].as_str().expect("why")))
+        .map(|one| (one["entry"].as_u64().expect("a line"), one["why"].as_str().expect("why")))
         .collect();
     let why = |line: u64, part: &str| {
         assert!(examples.get(&line).is_some_and(|why| why.contains(part)), "{line}: {examples:?}");
@@ -261,7 +261,7 @@ fn counters_that_exist_are_refused_unless_asked_and_bad_lines_are_named() {
     check(&node, &[&file, "--overwrite"], 1, &[("set", 2), ("refused", 0), ("bad", 3)]);
     assert_eq!(socket.call("GET a").text(), Some("1"));
     let shown = quipu(&node, &["import", &file]);
-    assert!(tool::text_of(&shown).contains("record 4, bad: "), "{}", tool::text_of(&shown));
+    assert!(tool::text_of(&shown).contains("entry 4, bad: "), "{}", tool::text_of(&shown));
 }
 
 #[test]
@@ -434,5 +434,5 @@ fn lines_come_from_a_pipe_too() {
     let said: Value = serde_json::from_slice(&output.stdout).expect("JSON");
     assert_eq!(output.status.code(), Some(1), "{said}");
     assert_eq!((said["set"].as_u64(), said["bad"].as_u64()), (Some(1), Some(1)), "{said}");
-    assert_eq!(said["examples"][0]["record"].as_u64(), Some(3), "{said}");
+    assert_eq!(said["examples"][0]["entry"].as_u64(), Some(3), "{said}");
 }

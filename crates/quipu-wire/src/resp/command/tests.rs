@@ -132,7 +132,9 @@ fn increx_has_the_grammar_of_redis() {
 #[test]
 fn increx_refuses_what_redis_refuses_in_its_words() {
     let refused = |text: &str, lines: &[&str]| {
-        lines.iter().for_each(|line| check_error(&format!("INCREX k {line}"), text));
+        for line in lines {
+            check_error(&format!("INCREX k {line}"), text);
+        }
     };
     let syntax = "FOO|BYINT 1 FOO|BYINT 1 BYFLOAT 1.5|BYFLOAT 1.5 BYINT 1|BYINT|LBOUND|EX|\
                   BYINT 1 EX 10 PX 5000|BYINT 1 EX 10 EXAT 9999999999|\

@@ -4,7 +4,7 @@ use crate::matcher::check_name;
 
 /// A counter.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Record {
+pub struct Entry {
     /// Its name; checked.
     pub name: String,
     /// Its value.
@@ -34,7 +34,7 @@ pub struct Unfit {
 /// Kinds of what cannot be imported.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Kind {
-    /// A line that is no record, or a name that no counter can have.
+    /// A line that is no entry, or a name that no counter can have.
     Bad,
     /// A value that is no integer: not asked for.
     NotInteger,
@@ -42,8 +42,8 @@ pub enum Kind {
     OtherType,
 }
 
-impl Record {
-    /// A record of bytes that may be a counter's name.
+impl Entry {
+    /// An entry of bytes that may be a counter's name.
     ///
     /// # Errors
     /// They are no name.
@@ -60,7 +60,7 @@ impl Record {
 }
 
 impl Unfit {
-    /// What should have been a record.
+    /// What should have been an entry.
     pub fn bad(why: impl Into<String>) -> Self {
         Self { kind: Kind::Bad, why: why.into() }
     }
