@@ -155,7 +155,7 @@ impl Number {
         }
         // Names such as `inf` are no numbers to whoever reads logs.
         let is_plain = |byte: &u8| matches!(byte, b'0'..=b'9' | b'.' | b'-' | b'+' | b'e' | b'E');
-        let text = str::from_utf8(text).ok().filter(|_| text.iter().all(|byte| is_plain(byte)))?;
+        let text = str::from_utf8(text).ok().filter(|_| text.iter().all(is_plain))?;
         text.parse().ok().map(Number::Float)
     }
 

@@ -241,10 +241,8 @@ impl<'w> Run<'w> {
             if filled == Filled::Ended && self.track.is_confirmed() {
                 return Ok(());
             }
-            if !self.flying.is_empty() {
-                let some = filled == Filled::Some;
-                connection.pump(if some { Patience::None } else { Patience::Wait })?;
-            }
+            let wait = filled != Filled::Some && !self.flying.is_empty();
+            connection.pump(if wait { Patience::Wait } else { Patience::None })?;
             self.take_answers(connection)?;
             self.go_back()?;
         }
@@ -255,16 +253,17 @@ impl<'w> Run<'w> {
         if self.obstacle.is_some() {
             return Ok(());
         }
-        for (number, stream) in self.track.streams.iter_mut().enumerate() {
-            while self.flying.len() < self.options.window && connection.queued() < QUEUED_BYTES_MAX
-            {
-                let Some(request) = stream.window.next_request() else { break };
-                if matches!(request, Request::Checkpoint(_)) {
-                    self.report.sync()?;
-                }
-                stream.put(connection.out(), request);
-                self.flying.push_back((number, request));
+        while self.flying.len() < self.options.window && connection.queued() < QUEUED_BYTES_MAX {
+            let mut streams = self.track.streams.iter_mut().enumerate();
+            let next = streams.find_map(|(number, stream)| {
+                stream.window.next_request().map(|request| (number, stream, request))
+            });
+            let Some((number, stream, request)) = next else { break };
+            if matches!(request, Request::Checkpoint(_)) {
+                self.report.sync()?;
             }
+            stream.put(connection.out(), request);
+            self.flying.push_back((number, request));
         }
         Ok(())
     }

