@@ -20,12 +20,12 @@ pub enum ConditionError {
     #[error("'{0}' is no condition: write FIELD, one of = != < <= > >= =~, and a value")]
     Form(String),
     /// The value of `=~` is not a regular expression.
-    #[error("the pattern of the condition '{text}' is not a regular expression: {source}")]
+    #[error("the pattern of the condition '{text}' is not a regular expression: {cause}")]
     Pattern {
         /// The condition.
         text: String,
         /// What is wrong with it.
-        source: Box<regex::Error>,
+        cause: Box<regex::Error>,
     },
 }
 

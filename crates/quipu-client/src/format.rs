@@ -128,7 +128,7 @@ pub struct UnknownField {
 /// A pattern is not a regular expression.
 #[derive(Debug, Error)]
 #[error("the pattern is not a regular expression: {0}")]
-pub struct BadPattern(#[source] pub(crate) Box<regex::Error>);
+pub struct BadPattern(pub(crate) Box<regex::Error>);
 
 /// Why a line has no fields.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -124,7 +124,8 @@ fn quoted(line: &[u8], at: usize) -> Option<(Place, usize)> {
 /// Says whether what follows `before` is escaped: an odd number of backslashes stands there.
 #[inline]
 fn is_escaped(before: &[u8]) -> bool {
-    before.iter().rev().take_while(|byte| **byte == b'\\').count() % 2 == 1
+    before.last() == Some(&b'\\')
+        && before.iter().rev().take_while(|byte| **byte == b'\\').count() % 2 == 1
 }
 
 /// Finds the parts of a request line; all stay absent where it is none, such as the first bytes of
