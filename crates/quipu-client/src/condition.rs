@@ -117,7 +117,7 @@ impl Condition {
 
 fn pattern(text: &str, value: &str) -> Result<Regex, ConditionError> {
     Regex::new(value)
-        .map_err(|error| ConditionError::Pattern { text: text.to_owned(), source: Box::new(error) })
+        .map_err(|error| ConditionError::Pattern { text: text.to_owned(), cause: Box::new(error) })
 }
 
 impl Operator {
