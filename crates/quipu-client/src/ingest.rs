@@ -196,8 +196,8 @@ struct Run<'w> {
     flying: VecDeque<(usize, Request)>,
     report: Report,
     backoff: Backoff,
-    /// When an answer last brought the run forward.
-    moved: Instant,
+    /// Since when nothing went forward although something should.
+    stuck: Option<Instant>,
     /// What stood in the way last, and asks for a pause.
     obstacle: Option<Refusal>,
     watch: &'w mut dyn FnMut(Event<'_>),
@@ -226,7 +226,7 @@ impl<'w> Run<'w> {
             flying: VecDeque::with_capacity(options.window),
             report,
             backoff: Backoff::default(),
-            moved: Instant::now(),
+            stuck: None,
             obstacle: None,
             watch,
         })
@@ -317,7 +317,7 @@ impl<'w> Run<'w> {
                 return Err(Trouble::Fatal(IngestError::Denied(refusal)));
             }
         }
-        self.moved = Instant::now();
+        self.stuck = None;
         self.backoff.reset();
         Ok(false)
     }
@@ -368,7 +368,7 @@ impl<'w> Run<'w> {
 
     /// Waits a little before the next attempt, unless there was no progress for too long.
     fn pause(&mut self, cause: &dyn std::error::Error) -> Result<(), IngestError> {
-        let waited = self.moved.elapsed();
+        let waited = self.stuck.get_or_insert_with(Instant::now).elapsed();
         if waited > self.options.give_up {
             return Err(IngestError::GaveUp { waited, cause: cause.to_string() });
         }
