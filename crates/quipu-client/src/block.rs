@@ -14,9 +14,10 @@ use crate::matcher::{NameError, check_name};
 #[derive(Debug)]
 pub struct Sums {
     from: u64,
-    sums: Vec<Sum>,
+    /// In the order of their first lines.
+    each: Vec<Sum>,
     names: Vec<u8>,
-    /// Of each counter, the sum that grows: its place in `sums`.
+    /// Of each counter, the sum that grows: its place among them.
     table: HashTable<u32>,
 }
 
@@ -56,7 +57,7 @@ pub struct Increment<'a> {
 impl Sums {
     /// Starts after line `from`.
     pub fn new(from: u64) -> Sums {
-        Sums { from, sums: Vec::new(), names: Vec::new(), table: HashTable::new() }
+        Sums { from, each: Vec::new(), names: Vec::new(), table: HashTable::new() }
     }
 
     /// Returns the line after which the block begins.
@@ -66,12 +67,12 @@ impl Sums {
 
     /// Returns how much memory the sums take, in bytes.
     pub fn bytes(&self) -> usize {
-        self.names.len() + self.sums.len() * size_of::<Sum>()
+        self.names.len() + self.each.len() * size_of::<Sum>()
     }
 
     /// Says whether no line was added.
     pub fn is_empty(&self) -> bool {
-        self.sums.is_empty()
+        self.each.is_empty()
     }
 
     /// Adds line number `line`, which counts `delta` in the counter `name`.
@@ -83,7 +84,7 @@ impl Sums {
     #[inline]
     pub fn add(&mut self, line: u64, name: &[u8], delta: i64) -> Result<(), NameError> {
         let hash = stdx::hash::hash64(0, name);
-        let Sums { sums, names, table, .. } = self;
+        let Sums { each: sums, names, table, .. } = self;
         let same = |&at: &u32| {
             let sum = sums.get(at as usize);
             sum.is_some_and(|sum| sum.hash == hash && sum.name(names) == name)
@@ -91,13 +92,12 @@ impl Sums {
         let found = table.find_mut(hash, same);
         let Some(place) = found else { return self.begin(line, name, delta, hash) };
         let Some(sum) = sums.get_mut(*place as usize) else { return Ok(()) };
-        match sum.delta.checked_add(delta) {
-            Some(delta) => (sum.delta, sum.lines) = (delta, sum.lines + 1),
-            None => {
-                let next = Sum { sequence: line, delta, lines: 1, ..*sum };
-                *place = sums.len() as u32;
-                sums.push(next);
-            }
+        if let Some(delta) = sum.delta.checked_add(delta) {
+            (sum.delta, sum.lines) = (delta, sum.lines + 1);
+        } else {
+            let next = Sum { sequence: line, delta, lines: 1, ..*sum };
+            *place = sums.len() as u32;
+            sums.push(next);
         }
         Ok(())
     }
@@ -105,7 +105,7 @@ impl Sums {
     #[cold]
     fn begin(&mut self, line: u64, name: &[u8], delta: i64, hash: u64) -> Result<(), NameError> {
         check_name(name)?;
-        let Sums { sums, names, table, .. } = self;
+        let Sums { each: sums, names, table, .. } = self;
         let rehash = |&at: &u32| sums.get(at as usize).map_or(0, |sum| sum.hash);
         table.insert_unique(hash, sums.len() as u32, rehash);
         let (name_start, name_bytes) = (names.len() as u32, name.len() as u32);
@@ -120,9 +120,9 @@ impl Sums {
         let from = std::mem::replace(&mut self.from, upto.lines);
         self.table.clear();
         // As large as the last one: counters repeat from block to block.
-        let sums = Vec::with_capacity(self.sums.len());
+        let sums = Vec::with_capacity(self.each.len());
         let names = Vec::with_capacity(self.names.len());
-        let sums = std::mem::replace(&mut self.sums, sums);
+        let sums = std::mem::replace(&mut self.each, sums);
         let names = std::mem::replace(&mut self.names, names);
         Block { from, upto, sums, names }
     }

@@ -20,12 +20,12 @@ pub enum ConditionError {
     #[error("'{0}' is no condition: write FIELD, one of = != < <= > >= =~, and a value")]
     Form(String),
     /// The value of `=~` is not a regular expression.
-    #[error("the pattern of the condition '{text}' is not a regular expression: {source}")]
+    #[error("the pattern of the condition '{text}' is not a regular expression: {cause}")]
     Pattern {
         /// The condition.
         text: String,
         /// What is wrong with it.
-        source: Box<regex::Error>,
+        cause: Box<regex::Error>,
     },
 }
 
@@ -117,7 +117,7 @@ impl Condition {
 
 fn pattern(text: &str, value: &str) -> Result<Regex, ConditionError> {
     Regex::new(value)
-        .map_err(|error| ConditionError::Pattern { text: text.to_owned(), source: Box::new(error) })
+        .map_err(|error| ConditionError::Pattern { text: text.to_owned(), cause: Box::new(error) })
 }
 
 impl Operator {
@@ -155,7 +155,7 @@ impl Number {
         }
         // Names such as `inf` are no numbers to whoever reads logs.
         let is_plain = |byte: &u8| matches!(byte, b'0'..=b'9' | b'.' | b'-' | b'+' | b'e' | b'E');
-        let text = str::from_utf8(text).ok().filter(|_| text.iter().all(|byte| is_plain(byte)))?;
+        let text = str::from_utf8(text).ok().filter(|_| text.iter().all(is_plain))?;
         text.parse().ok().map(Number::Float)
     }
 

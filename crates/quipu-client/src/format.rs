@@ -128,7 +128,7 @@ pub struct UnknownField {
 /// A pattern is not a regular expression.
 #[derive(Debug, Error)]
 #[error("the pattern is not a regular expression: {0}")]
-pub struct BadPattern(#[source] pub(crate) Box<regex::Error>);
+pub struct BadPattern(pub(crate) Box<regex::Error>);
 
 /// Why a line has no fields.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -148,6 +148,7 @@ pub struct Parser {
 
 #[derive(Debug)]
 enum Kind {
+    Web(Format, web::Wanted),
     Fixed(Format, &'static [Field]),
     Pattern(Pattern),
     Jsonl(Jsonl),
@@ -174,9 +175,8 @@ impl Parser {
         let kind = match format {
             Format::Jsonl => Kind::Jsonl(Jsonl::default()),
             Format::Csv => Kind::Csv(Csv::new(columns)),
-            Format::Combined | Format::Common | Format::Dpkg | Format::Syslog => {
-                Kind::Fixed(format, fields)
-            }
+            Format::Combined | Format::Common => Kind::Web(format, web::Wanted::default()),
+            Format::Dpkg | Format::Syslog => Kind::Fixed(format, fields),
         };
         Parser { kind, record: Record::new(fields.len()) }
     }
@@ -197,10 +197,12 @@ impl Parser {
     /// There is no such field.
     pub fn resolve(&mut self, name: &str) -> Result<usize, UnknownField> {
         let found = match &mut self.kind {
-            Kind::Fixed(_, fields) => {
-                let names: Vec<_> = fields.iter().map(|field| field.name).collect();
-                position(&names, name)?
+            Kind::Web(format, wanted) => {
+                let field = field_of(format.description().fields, name)?;
+                *wanted = wanted.and(field);
+                field
             }
+            Kind::Fixed(_, fields) => field_of(fields, name)?,
             Kind::Pattern(pattern) => pattern.resolve(name)?,
             Kind::Jsonl(jsonl) => jsonl.resolve(name),
             Kind::Csv(csv) => csv.resolve(name)?,
@@ -217,7 +219,7 @@ impl Parser {
     pub fn start(&mut self, first: &[u8]) -> Result<(), HeaderError> {
         match &mut self.kind {
             Kind::Csv(csv) => csv.start(first),
-            Kind::Fixed(..) | Kind::Pattern(_) | Kind::Jsonl(_) => Ok(()),
+            Kind::Web(..) | Kind::Fixed(..) | Kind::Pattern(_) | Kind::Jsonl(_) => Ok(()),
         }
     }
 
@@ -234,8 +236,8 @@ impl Parser {
     pub fn parse(&mut self, line: &[u8], number: u64) -> Result<(), NoFields> {
         let Parser { kind, record } = self;
         let matched = match kind {
-            Kind::Fixed(Format::Combined, _) => web::combined(line, record.places()),
-            Kind::Fixed(Format::Common, _) => web::common(line, record.places()),
+            Kind::Web(Format::Combined, wanted) => web::combined(line, *wanted, record.places()),
+            Kind::Web(_, wanted) => web::common(line, *wanted, record.places()),
             Kind::Fixed(Format::Dpkg, _) => dpkg::parse(line, record),
             Kind::Fixed(..) => syslog::parse(line, record),
             Kind::Pattern(pattern) => pattern.parse(line, record),
@@ -251,6 +253,11 @@ impl Parser {
     pub fn value<'a>(&'a self, field: usize, line: &'a [u8]) -> &'a [u8] {
         self.record.value(field, line)
     }
+}
+
+fn field_of(fields: &[Field], name: &str) -> Result<usize, UnknownField> {
+    let names: Vec<_> = fields.iter().map(|field| field.name).collect();
+    position(&names, name)
 }
 
 /// Returns the place of `name` among `names`.

@@ -196,8 +196,8 @@ struct Run<'w> {
     flying: VecDeque<(usize, Request)>,
     report: Report,
     backoff: Backoff,
-    /// When an answer last brought the run forward.
-    moved: Instant,
+    /// Since when nothing went forward although something should.
+    stuck: Option<Instant>,
     /// What stood in the way last, and asks for a pause.
     obstacle: Option<Refusal>,
     watch: &'w mut dyn FnMut(Event<'_>),
@@ -226,7 +226,7 @@ impl<'w> Run<'w> {
             flying: VecDeque::with_capacity(options.window),
             report,
             backoff: Backoff::default(),
-            moved: Instant::now(),
+            stuck: None,
             obstacle: None,
             watch,
         })
@@ -241,10 +241,8 @@ impl<'w> Run<'w> {
             if filled == Filled::Ended && self.track.is_confirmed() {
                 return Ok(());
             }
-            if !self.flying.is_empty() {
-                let some = filled == Filled::Some;
-                connection.pump(if some { Patience::None } else { Patience::Wait })?;
-            }
+            let wait = filled != Filled::Some && !self.flying.is_empty();
+            connection.pump(if wait { Patience::Wait } else { Patience::None })?;
             self.take_answers(connection)?;
             self.go_back()?;
         }
@@ -255,16 +253,17 @@ impl<'w> Run<'w> {
         if self.obstacle.is_some() {
             return Ok(());
         }
-        for (number, stream) in self.track.streams.iter_mut().enumerate() {
-            while self.flying.len() < self.options.window && connection.queued() < QUEUED_BYTES_MAX
-            {
-                let Some(request) = stream.window.next_request() else { break };
-                if matches!(request, Request::Checkpoint(_)) {
-                    self.report.sync()?;
-                }
-                stream.put(connection.out(), request);
-                self.flying.push_back((number, request));
+        while self.flying.len() < self.options.window && connection.queued() < QUEUED_BYTES_MAX {
+            let mut streams = self.track.streams.iter_mut().enumerate();
+            let next = streams.find_map(|(number, stream)| {
+                stream.window.next_request().map(|request| (number, stream, request))
+            });
+            let Some((number, stream, request)) = next else { break };
+            if matches!(request, Request::Checkpoint(_)) {
+                self.report.sync()?;
             }
+            stream.put(connection.out(), request);
+            self.flying.push_back((number, request));
         }
         Ok(())
     }
@@ -318,7 +317,7 @@ impl<'w> Run<'w> {
                 return Err(Trouble::Fatal(IngestError::Denied(refusal)));
             }
         }
-        self.moved = Instant::now();
+        self.stuck = None;
         self.backoff.reset();
         Ok(false)
     }
@@ -369,7 +368,7 @@ impl<'w> Run<'w> {
 
     /// Waits a little before the next attempt, unless there was no progress for too long.
     fn pause(&mut self, cause: &dyn std::error::Error) -> Result<(), IngestError> {
-        let waited = self.moved.elapsed();
+        let waited = self.stuck.get_or_insert_with(Instant::now).elapsed();
         if waited > self.options.give_up {
             return Err(IngestError::GaveUp { waited, cause: cause.to_string() });
         }

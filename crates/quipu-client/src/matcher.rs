@@ -55,28 +55,28 @@ pub enum MatcherError {
     #[error(transparent)]
     Pattern(#[from] BadPattern),
     /// A template names a field that the lines do not have.
-    #[error("the template '{template}': {source}")]
+    #[error("the template '{template}': {unknown}")]
     Template {
         /// The template as written.
         template: String,
         /// The field.
-        source: UnknownField,
+        unknown: UnknownField,
     },
     /// A condition does.
-    #[error("the condition '{condition}': {source}")]
+    #[error("the condition '{condition}': {unknown}")]
     Condition {
         /// The condition as written.
         condition: String,
         /// The field.
-        source: UnknownField,
+        unknown: UnknownField,
     },
     /// Another option does.
-    #[error("{option}: {source}")]
+    #[error("{option}: {unknown}")]
     Option {
         /// The option.
         option: &'static str,
         /// The field.
-        source: UnknownField,
+        unknown: UnknownField,
     },
     /// A bucket of time is asked for and no counter is named by it.
     #[error("no template has the field {{bucket}}, which a bucket of time gives")]
@@ -162,12 +162,12 @@ impl Matcher {
         }
         let mut conditions = Vec::new();
         for condition in &meaning.conditions {
-            let field = parser.resolve(condition.field()).map_err(|source| {
-                MatcherError::Condition { condition: condition.text().to_owned(), source }
+            let field = parser.resolve(condition.field()).map_err(|unknown| {
+                MatcherError::Condition { condition: condition.text().to_owned(), unknown }
             })?;
             conditions.push((field, condition.clone()));
         }
-        let option = |source| MatcherError::Option { option: "--by", source };
+        let option = |unknown| MatcherError::Option { option: "--by", unknown };
         let by = meaning.by.as_ref().map(|field| parser.resolve(field)).transpose();
         let by = by.map_err(option)?;
         let identities = meaning.identities();
@@ -282,7 +282,7 @@ impl Clock {
     ) -> Result<Clock, MatcherError> {
         let field = parser.resolve(&meaning.time_field(bucket));
         let field =
-            field.map_err(|source| MatcherError::Option { option: "--time-bucket", source })?;
+            field.map_err(|unknown| MatcherError::Option { option: "--time-bucket", unknown })?;
         Ok(Clock {
             length: bucket.length,
             field,
@@ -339,7 +339,8 @@ fn resolve(
         Piece::Field(field) => parser.resolve(field).map(Part::Field),
     };
     let parts: Result<Vec<_>, _> = template.pieces().iter().map(&mut part).collect();
-    parts.map_err(|source| MatcherError::Template { template: template.text().to_owned(), source })
+    parts
+        .map_err(|unknown| MatcherError::Template { template: template.text().to_owned(), unknown })
 }
 
 #[cfg(test)]

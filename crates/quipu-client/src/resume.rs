@@ -44,14 +44,14 @@ struct Known {
 
 /// Reads what the node has stored of the stream with `names`.
 pub(crate) fn stored(client: &mut Client, names: &StreamNames) -> Result<Stored, ClientError> {
-    Ok(combine(client.stream(&names.stream)?, client.stream(&names.companion)?).0)
+    Ok(combine(&client.stream(&names.stream)?, &client.stream(&names.companion)?).0)
 }
 
 fn known(client: &mut Client, streams: &[StreamNames]) -> Result<Known, ClientError> {
     let mut known = Known::default();
     for names in streams {
         let (stream, companion) = (client.stream(&names.stream)?, client.stream(&names.companion)?);
-        let (stored, highest) = combine(stream, companion);
+        let (stored, highest) = combine(&stream, &companion);
         known.stored.push(stored);
         known.highest = known.highest.max(highest);
     }
@@ -59,7 +59,7 @@ fn known(client: &mut Client, streams: &[StreamNames]) -> Result<Known, ClientEr
 }
 
 /// Returns what is stored of one stream, and its highest line, if there is any.
-fn combine(stream: StreamState, companion: StreamState) -> (Stored, Option<u64>) {
+fn combine(stream: &StreamState, companion: &StreamState) -> (Stored, Option<u64>) {
     let cut = companion.checkpoint.and_then(Cut::decode);
     let highest = stream.checkpoint.max(stream.highest_mark).max(cut.map(|cut| cut.upto));
     (Stored { checkpoint: stream.checkpoint.unwrap_or(0), cut }, highest)
@@ -140,18 +140,18 @@ mod tests {
         StreamState { checkpoint, highest_mark }
     }
 
-    fn check(stream: StreamState, cut: Option<Cut>, checkpoint: u64, highest: Option<u64>) {
+    fn check(stream: &StreamState, cut: Option<Cut>, checkpoint: u64, highest: Option<u64>) {
         let companion = state(cut.map(Cut::encode), None);
-        assert_eq!(combine(stream, companion), (Stored { checkpoint, cut }, highest));
+        assert_eq!(combine(stream, &companion), (Stored { checkpoint, cut }, highest));
     }
 
     #[test]
     fn the_highest_line_is_that_of_checkpoint_mark_or_cut() {
         let cut = Some(Cut { from: 5, upto: 12 });
-        check(state(Some(5), Some(9)), None, 5, Some(9));
-        check(state(Some(5), Some(9)), cut, 5, Some(12));
-        check(state(None, None), Some(Cut { from: 0, upto: 3 }), 0, Some(3));
-        check(state(None, None), None, 0, None);
+        check(&state(Some(5), Some(9)), None, 5, Some(9));
+        check(&state(Some(5), Some(9)), cut, 5, Some(12));
+        check(&state(None, None), Some(Cut { from: 0, upto: 3 }), 0, Some(3));
+        check(&state(None, None), None, 0, None);
     }
 
     #[test]

@@ -121,6 +121,7 @@ impl Track {
         if !self.cut(Why::Memory) {
             return Ok(Filled::Full);
         }
+        let mut may_block = block && self.is_confirmed();
         let mut has_read = false;
         loop {
             if self.lines.position().lines >= self.boundary && !self.cut(Why::Boundary) {
@@ -134,24 +135,21 @@ impl Track {
                     let number = at.lines + 1;
                     Count { matcher, streams, report, source, line, number }.run()?;
                     report.summary.bytes += self.lines.position().offset - at.offset;
+                    may_block = false;
                 }
                 Step::End => return self.end(),
                 Step::More if has_read => return Ok(Filled::Some),
+                Step::More if !may_block && !self.input.ready() => return Ok(self.starve()),
                 Step::More => {
-                    has_read = self.read(block)?;
-                    if !has_read {
-                        return Ok(self.starve());
-                    }
+                    self.read()?;
+                    has_read = true;
                 }
             }
         }
     }
 
-    /// Reads once, unless that would keep anything waiting; says whether it did.
-    fn read(&mut self, block: bool) -> Result<bool, IngestError> {
-        if !self.input.ready() && !(block && self.is_confirmed()) {
-            return Ok(false);
-        }
+    /// Reads once, waiting where there is nothing now.
+    fn read(&mut self) -> Result<(), IngestError> {
         match self.input.read(self.lines.room()?) {
             Ok(bytes) => self.lines.fill(bytes),
             // What was whole before it counts first.
@@ -161,7 +159,7 @@ impl Track {
             }
             Err(error) => return Err(error.into()),
         }
-        Ok(true)
+        Ok(())
     }
 
     /// Ends the blocks of a source that has nothing now, unless others are on their way: what

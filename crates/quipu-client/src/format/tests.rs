@@ -66,9 +66,9 @@ fn a_line_of_a_web_server_has_all_its_fields() {
     ];
     combined(&line, Some(&expected));
     combined(&format!("{line} \"10.9.8.7\" 0.003"), Some(&expected));
-    let common = line.find(r#" "http"#).expect("a referer");
-    combined(&line[..common], None);
-    check_format(Format::Common, &line[..common], &WEB[..12], Some(&expected[..12]));
+    let (common, _) = line.split_once(r#" "http"#).expect("a referer");
+    combined(common, None);
+    check_format(Format::Common, common, &WEB[..12], Some(&expected[..12]));
     check_format(Format::Common, &line, &WEB[..12], Some(&expected[..12]));
 }
 
@@ -76,8 +76,11 @@ fn a_line_of_a_web_server_has_all_its_fields() {
 fn requests_that_are_none_leave_their_parts_absent() {
     let check = |request: &str, parts: [&str; 5]| {
         let line = format!(r#"::1 i some one [t] "{request}" 400 - "-" "-""#);
-        let [a, b, c, d, e] = parts;
-        let expected = ["::1", "i", "some one", "t", request, a, b, c, d, e, "400", "-", "-", "-"];
+        let [method, uri, path, query, protocol] = parts;
+        let expected = [
+            "::1", "i", "some one", "t", request, method, uri, path, query, protocol, "400", "-",
+            "-", "-",
+        ];
         combined(&line, Some(&expected));
     };
     check("", ["", "", "", "", ""]);

@@ -35,12 +35,31 @@ const COMMON: usize = 12;
 /// Length of the time: the spec has fixed widths.
 const TIME_BYTES: usize = "21/Nov/2026:13:55:36 +0000".len();
 
+/// Which parts of the request line are asked for: what nobody asks for is not looked for.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Wanted {
+    parts: bool,
+    query: bool,
+}
+
+impl Wanted {
+    /// Asks for field number `field` too.
+    pub(super) fn and(self, field: usize) -> Wanted {
+        let name = FIELDS.get(field).map_or("", |field| field.name);
+        let query = self.query || matches!(name, "path" | "query");
+        Wanted {
+            query,
+            parts: self.parts || query || matches!(name, "method" | "uri" | "protocol"),
+        }
+    }
+}
+
 /// Finds the fields of a line of the combined log.
 #[inline]
-pub(super) fn combined(line: &[u8], places: &mut [Place]) -> bool {
+pub(super) fn combined(line: &[u8], wanted: Wanted, places: &mut [Place]) -> bool {
     let Some((first, last)) = places.split_first_chunk_mut::<COMMON>() else { return false };
     let [referer, user_agent, ..] = last else { return false };
-    let Some(at) = head(line, first) else { return false };
+    let Some(at) = head(line, wanted, first) else { return false };
     let Some((place, at)) = quoted(line, at) else { return false };
     *referer = place;
     let Some((place, _)) = quoted(line, at) else { return false };
@@ -49,13 +68,13 @@ pub(super) fn combined(line: &[u8], places: &mut [Place]) -> bool {
 }
 
 /// Finds the fields of a line of the common log.
-pub(super) fn common(line: &[u8], places: &mut [Place]) -> bool {
-    places.first_chunk_mut::<COMMON>().is_some_and(|first| head(line, first).is_some())
+pub(super) fn common(line: &[u8], wanted: Wanted, places: &mut [Place]) -> bool {
+    places.first_chunk_mut::<COMMON>().is_some_and(|first| head(line, wanted, first).is_some())
 }
 
 /// Finds the fields that both have; returns where they end.
 #[inline]
-fn head(line: &[u8], places: &mut [Place; COMMON]) -> Option<usize> {
+fn head(line: &[u8], wanted: Wanted, places: &mut [Place; COMMON]) -> Option<usize> {
     let [host, ident, user, time, request, parts @ ..] = places;
     let host_end = memchr(b' ', line)?;
     *host = Place::of(0, host_end);
@@ -69,7 +88,9 @@ fn head(line: &[u8], places: &mut [Place; COMMON]) -> Option<usize> {
     let (place, request_end) = quoted(line, time_end + 1)?;
     *request = place;
     let [method, uri, path, query, protocol, status, bytes] = parts;
-    split_request(line, place, [method, uri, path, query, protocol]);
+    if wanted.parts {
+        split_request(line, place, wanted.query, [method, uri, path, query, protocol]);
+    }
     let status_start = request_end + 1;
     let [b' ', a, b, c, b' '] = line.get(request_end..status_start + 4)? else { return None };
     if ![a, b, c].iter().all(|digit| digit.is_ascii_digit()) {
@@ -124,13 +145,14 @@ fn quoted(line: &[u8], at: usize) -> Option<(Place, usize)> {
 /// Says whether what follows `before` is escaped: an odd number of backslashes stands there.
 #[inline]
 fn is_escaped(before: &[u8]) -> bool {
-    before.iter().rev().take_while(|byte| **byte == b'\\').count() % 2 == 1
+    before.last() == Some(&b'\\')
+        && before.iter().rev().take_while(|byte| **byte == b'\\').count() % 2 == 1
 }
 
 /// Finds the parts of a request line; all stay absent where it is none, such as the first bytes of
 /// TLS spoken to a plain port.
 #[inline]
-fn split_request(line: &[u8], request: Place, parts: [&mut Place; 5]) {
+fn split_request(line: &[u8], request: Place, wants_query: bool, parts: [&mut Place; 5]) {
     let [method, uri, path, query, protocol] = parts;
     (*method, *uri, *path) = (Place::Absent, Place::Absent, Place::Absent);
     (*query, *protocol) = (Place::Absent, Place::Absent);
@@ -147,7 +169,8 @@ fn split_request(line: &[u8], request: Place, parts: [&mut Place; 5]) {
     let uri_start = start + method_end + 1;
     *method = Place::of(start, start + method_end);
     *uri = Place::of(uri_start, uri_start + uri_bytes);
-    let mark = memchr(b'?', rest.get(..uri_bytes).unwrap_or_default());
+    let text = rest.get(..uri_bytes).filter(|_| wants_query).unwrap_or_default();
+    let mark = memchr(b'?', text);
     *path = Place::of(uri_start, uri_start + mark.unwrap_or(uri_bytes));
     if let Some(mark) = mark {
         *query = Place::of(uri_start + mark + 1, uri_start + uri_bytes);

