@@ -354,7 +354,12 @@ impl<C: Cells> Node<C> {
     }
 
     /// Takes a shard, deletes some of what has expired, and notes that all of it is looked at.
-    fn reaped(&self, now_ms: u64, id: u16, depends: &mut Vec<Dependency>) -> C::Guard<'_> {
+    pub(crate) fn reaped(
+        &self,
+        now_ms: u64,
+        id: u16,
+        depends: &mut Vec<Dependency>,
+    ) -> C::Guard<'_> {
         let cx = self.context(now_ms, REAP_STEPS as u64);
         let mut shard = self.cells.shard(id);
         self.survey(&mut shard, &cx, depends);
@@ -502,6 +507,11 @@ impl<C: Cells> Node<C> {
     /// Log bytes that are open: an upper bound.
     pub fn open_bytes(&self) -> u64 {
         self.open_bytes.load(Ordering::Relaxed)
+    }
+
+    /// Log bytes that may be open together with those that are.
+    pub fn room_bytes(&self) -> u64 {
+        self.room_bytes.load(Ordering::Relaxed)
     }
 
     /// Whether a good part of the log space that may be open is taken: then it is time to commit,

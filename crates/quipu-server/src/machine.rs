@@ -85,6 +85,12 @@ fn cgroup_memory() -> Option<u64> {
     least
 }
 
+/// Bytes that the file system of a directory has left for this process. Cost: one system call.
+pub fn free_bytes(path: &Path) -> Option<u64> {
+    let found = rustix::fs::statvfs(path).ok()?;
+    Some(found.f_bavail.saturating_mul(found.f_frsize))
+}
+
 /// Measures the median time of a small write and its sync with a file of this path, which is
 /// removed afterwards.
 ///
