@@ -15,7 +15,7 @@ use crate::limits::{TOP_CHANGES_MAX, TOP_MAX};
 use crate::name::Name;
 use crate::node::{Cells, Node};
 use crate::outcome::{Dependency, Position};
-use crate::shard::Shard;
+use crate::shard::{Cell, Shard};
 
 /// Pages of a shard's table looked at in one step: at most 8 x 896 counters, some 50 us.
 const STEP_PAGES: usize = 8;
@@ -185,24 +185,27 @@ impl Pass {
         let time_ms = shard.decision_time(now_ms);
         let end = self.page.saturating_add(self.step_pages);
         while self.page < end {
-            let (near, found) = (&mut self.near, &self.found);
-            let is_there = shard.counters.visit_page(self.page, |cell| {
-                let (name, value) = (cell.name.as_str(), cell.value);
-                // What does not stand among those of other shards stands in no ranking.
-                if cell.present
-                    && found.takes(name, value)
-                    && near.takes(name, value)
-                    && !(cell.expires && shard.has_expired(name, time_ms))
-                {
-                    near.put(Ranked { name: cell.name.clone(), value, expires: cell.expires });
-                }
-            });
+            let is_there =
+                shard.counters.visit_page(self.page, |cell| self.consider(shard, cell, time_ms));
             if !is_there {
                 return true;
             }
             self.page += 1;
         }
         false
+    }
+
+    /// Puts a counter among the highest of its shard, if it may stand in the ranking: what does not
+    /// stand among those of other shards stands in none.
+    #[inline]
+    fn consider(&mut self, shard: &Shard, cell: &Cell, time_ms: u64) {
+        let (name, value) = (cell.name.as_str(), cell.value);
+        if !cell.present || !self.found.takes(name, value) || !self.near.takes(name, value) {
+            return;
+        }
+        if !(cell.expires && shard.has_expired(name, time_ms)) {
+            self.near.put(Ranked { name: cell.name.clone(), value, expires: cell.expires });
+        }
     }
 
     /// Ends a shard as of its present position, or begins it again where more changed than was noted

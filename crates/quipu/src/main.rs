@@ -5,9 +5,11 @@
 
 mod args;
 mod cmd;
+mod figure;
 mod output;
 #[cfg(feature = "canary")]
 mod sabotage;
+mod screen;
 mod settings;
 
 use std::panic;

@@ -163,15 +163,14 @@ impl Session {
                 return Flow::Full;
             }
             let Some((request, end)) = pipeline.get(index, bytes) else { return Flow::More };
-            match self.perform(request, turn, out) {
-                Flow::Wait => return Flow::Wait,
-                flow => {
-                    *taken = end;
-                    turn.tally.command();
-                    if flow == Flow::End {
-                        return Flow::End;
-                    }
-                }
+            let flow = self.perform(request, turn, out);
+            if flow == Flow::Wait {
+                return flow;
+            }
+            *taken = end;
+            turn.tally.command();
+            if flow == Flow::End {
+                return flow;
             }
         }
         Flow::More

@@ -130,7 +130,7 @@ function showTop(earlier, newest) {
 }
 
 function showKinds(earlier, newest) {
-  const kinds = Object.keys(newest.live.operations);
+  const kinds = Object.keys(newest.live.operations).filter((kind) => newest.live.operations[kind] !== "0");
   fill(at("kinds"), kinds.map((kind) => [
     kind,
     grouped(BigInt(newest.live.operations[kind])),
