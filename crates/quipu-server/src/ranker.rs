@@ -1,9 +1,9 @@
 //! Rankings of all counters, made by one thread for everybody who asks.
 //!
-//! Who asks while a pass runs gets the next one, so an answer never misses what was counted before
+//! Who asks while a pass runs gets the next one, so an answer does not miss what was counted before
 //! the question; all who wait share it. After a pass the thread rests nine times as long as the pass
-//! took, so that rankings cost a tenth of a core at most, however many ask. Where that rest is long,
-//! those who ask meanwhile get the ranking that is there: it says as of when it speaks.
+//! took of a core, so that rankings cost a tenth of one at most, however many ask. Where that rest
+//! is long, those who ask meanwhile get the ranking that is there: it says as of when it speaks.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,7 +16,7 @@ use stdx::units::Nanos;
 use tokio::sync::Notify;
 
 use crate::bell::Bell;
-use crate::clock::Stopwatch;
+use crate::clock::{self, Stopwatch};
 use crate::hub::Hub;
 
 /// How many times as long as a pass the thread rests after it. Guess: a tenth of a core is little
@@ -59,6 +59,7 @@ struct State {
 struct Ranking {
     pass: u64,
     top: Arc<Top>,
+    /// What it took of a core: what it waited for one is not its cost.
     took: Duration,
     ended: Stopwatch,
 }
@@ -165,9 +166,9 @@ pub(crate) fn rank_loop(hub: &Hub) {
     }
 }
 
-/// One pass; says how long it took, or nothing where the node stopped.
+/// One pass; says what it took of a core, or nothing where the node stopped.
 fn rank(hub: &Hub) -> Option<Duration> {
-    let watch = Stopwatch::start();
+    let (watch, cpu) = (Stopwatch::start(), clock::thread_cpu());
     let number = hub.ranker.begin();
     let mut pass = Pass::new(number, TOP_MAX, hub.clock.now_ms());
     while pass.step(&hub.node, hub.clock.now_ms()) {
@@ -177,8 +178,8 @@ fn rank(hub: &Hub) -> Option<Duration> {
         // Between two steps those come first who answer clients.
         std::thread::yield_now();
     }
-    let took = watch.elapsed();
-    hub.registry.record(Timing::TopDuration, Nanos(took.as_nanos() as u64));
+    hub.registry.record(Timing::TopDuration, Nanos(watch.elapsed().as_nanos() as u64));
+    let took = clock::thread_cpu().saturating_sub(cpu);
     let (top, ended) = (Arc::new(pass.finish()), Stopwatch::start());
     hub.ranker.publish(Ranking { pass: number, top, took, ended });
     hub.wake_loops();

@@ -171,8 +171,13 @@ fn asks_nobody_else_and_complains_of_nothing(browser: &mut Browser, origin: &str
         if event["message"]["method"] != "Network.requestWillBeSent" {
             continue;
         }
-        let url = &event["message"]["params"]["request"]["url"];
-        let url = url.as_str().expect("a request has an address");
+        let parameters = &event["message"]["params"];
+        let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+        let (page, url) = (text(&parameters["documentURL"]), text(&parameters["request"]["url"]));
+        // Tabs of the browser's own have requests of their own.
+        if !page.starts_with(origin) {
+            continue;
+        }
         // The picture of the tab stands in the page itself.
         assert!(url.starts_with(origin) || url.starts_with("data:"), "{url}");
         asked += 1;
