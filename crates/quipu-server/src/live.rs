@@ -47,6 +47,7 @@ pub(crate) fn word(hub: &Hub, top: Option<&Top>) -> Vec<u8> {
         ack: hub.settings.ack_default.name(),
         resp_port: hub.settings.resp.addr.port(),
         counters: registry.value(Gauge::Counters).max(0) as u64,
+        counted: registry.total(Counter::Counted),
         operations: OperationKind::ALL.iter().map(operation).collect(),
         levels: LEVELS.map(|(name, gauge)| (name, registry.value(gauge))).to_vec(),
         timings: TIMINGS.map(|(name, timing)| (name, buckets(timing))).to_vec(),

@@ -5,7 +5,9 @@ use std::time::Duration;
 use stdx::units::Nanos;
 
 /// The steps of a sparkline.
-const STEPS: [char; 8] = ['▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'];
+const STEPS: [char; 8] = [
+    '\u{2581}', '\u{2582}', '\u{2583}', '\u{2584}', '\u{2585}', '\u{2586}', '\u{2587}', '\u{2588}',
+];
 
 /// Returns a number with its digits in groups of three.
 pub(crate) fn grouped(number: i128) -> String {
@@ -59,10 +61,10 @@ pub(crate) fn sparkline(rates: &[Option<f64>], width: usize) -> String {
     let shown = rates.get(rates.len().saturating_sub(width)..).unwrap_or_default();
     let greatest = shown.iter().flatten().fold(0.0_f64, |most, rate| most.max(rate.abs()));
     let step = |rate: &Option<f64>| {
-        let Some(rate) = rate else { return '·' };
+        let Some(rate) = rate else { return '\u{b7}' };
         let share = if greatest > 0.0 { rate.abs() / greatest } else { 0.0 };
         let index = (share * (STEPS.len() - 1) as f64).round() as usize;
-        STEPS.get(index).copied().unwrap_or('█')
+        STEPS.get(index).copied().unwrap_or('\u{2588}')
     };
     shown.iter().map(step).collect()
 }
@@ -74,7 +76,7 @@ pub(crate) fn fitted(text: &str, width: usize) -> String {
         return format!("{text:<width$}");
     }
     let kept: String = text.chars().take(width.saturating_sub(1)).collect();
-    if width == 0 { String::new() } else { format!("{kept}…") }
+    if width == 0 { String::new() } else { format!("{kept}\u{2026}") }
 }
 
 #[cfg(test)]
@@ -122,17 +124,17 @@ mod tests {
     #[test]
     fn a_sparkline_shows_gaps_and_the_newest() {
         let rates = [Some(9.0), Some(0.0), None, Some(7.0), Some(3.5)];
-        assert_eq!(sparkline(&rates, 4), "▁·█▅");
-        assert_eq!(sparkline(&[None, Some(0.0)], 9), "·▁");
+        assert_eq!(sparkline(&rates, 4), "\u{2581}\u{b7}\u{2588}\u{2585}");
+        assert_eq!(sparkline(&[None, Some(0.0)], 9), "\u{b7}\u{2581}");
     }
 
     #[test]
     fn a_text_fits_its_width() {
         let check = |text, width, expected: &str| assert_eq!(fitted(text, width), expected);
         check("abc", 5, "abc  ");
-        check("abcdef", 4, "abc…");
-        check("é", 1, "é");
-        check("éa", 1, "…");
+        check("abcdef", 4, "abc\u{2026}");
+        check("\u{e9}", 1, "\u{e9}");
+        check("\u{e9}a", 1, "\u{2026}");
         check("a", 0, "");
     }
 }

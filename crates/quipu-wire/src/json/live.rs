@@ -23,6 +23,8 @@ pub struct LiveReply<'a> {
     pub resp_port: u16,
     /// How many counters there are.
     pub counters: u64,
+    /// Adds that counted since the start.
+    pub counted: u64,
     /// Operations by kind since the start.
     pub operations: Vec<(&'static str, u64)>,
     /// Levels, by name.
@@ -91,6 +93,7 @@ impl Serialize for LiveReply<'_> {
         map.serialize_entry("ack", self.ack)?;
         map.serialize_entry("resp_port", &self.resp_port)?;
         map.serialize_entry("counters", &Text(self.counters))?;
+        map.serialize_entry("counted", &Text(self.counted))?;
         map.serialize_entry("operations", &Pairs(&self.operations))?;
         map.serialize_entry("levels", &Pairs(&self.levels))?;
         map.serialize_entry("timings", &Timings(&self.timings))?;
@@ -113,6 +116,7 @@ mod tests {
             ack: "fsync",
             resp_port: 7411,
             counters: u64::MAX,
+            counted: 7,
             operations: vec![("add", 9_007_199_254_740_993)],
             levels: vec![("memory_bytes", -1)],
             timings: vec![("sync", vec![(8, 2), (16, 1)])],
@@ -125,7 +129,7 @@ mod tests {
             String::from_utf8(out).expect("JSON is UTF-8"),
             "{\"version\":\"1\",\"uptime_ms\":5,\"now_ms\":7,\"ack\":\"fsync\",\
              \"resp_port\":7411,\"counters\":\"18446744073709551615\",\
-             \"operations\":{\"add\":\"9007199254740993\"},\"levels\":{\"memory_bytes\":\"-1\"},\
+             \"counted\":\"7\",\"operations\":{\"add\":\"9007199254740993\"},\"levels\":{\"memory_bytes\":\"-1\"},\
              \"timings\":{\"sync\":[[8,2],[16,1]]},\"top\":null}"
         );
     }

@@ -36,6 +36,7 @@ pub(crate) fn run(args: &StatArgs) -> anyhow::Result<ExitCode> {
 
 /// Metrics of which there is one series for each value of a label.
 const OPERATIONS: &str = "quipu_shard_operations_total";
+const COUNTED: &str = "quipu_shard_counted_total";
 const REQUESTS: &str = "quipu_server_request_duration_seconds";
 const OPEN: &str = "quipu_server_connections_open";
 const SEGMENTS: &str = "quipu_log_segments";
@@ -121,7 +122,7 @@ impl Stat {
         let rates = self.rates(name);
         let words: Vec<String> =
             rates.iter().map(|(label, per_s)| format!("{label} {}", rate(*per_s))).collect();
-        (!words.is_empty()).then(|| format!("{title:<17} {}", words.join("   ")))
+        (!words.is_empty()).then(|| format!("{title:<17} {}", words.join("   ").trim_start()))
     }
 
     fn time_line(&self, (title, name, label): (&str, &str, &str)) -> String {
@@ -174,6 +175,7 @@ impl Stat {
 
     fn screen(&self) -> Vec<String> {
         let mut lines = vec![self.head(), String::new()];
+        lines.extend(self.rate_line("counted/s", COUNTED));
         let nothing = || format!("{:<17} none yet", "operations/s");
         lines.push(self.rate_line("operations/s", OPERATIONS).unwrap_or_else(nothing));
         let troubles = TROUBLES.iter();
@@ -238,6 +240,7 @@ impl View for Stat {
         put("version", json!(self.now.version));
         put("uptime_s", json!(self.now.uptime().as_secs_f64()));
         put("elapsed_s", json!(window.elapsed.as_secs_f64()));
+        put("counted_per_second", json!(window.rate(COUNTED, "")));
         put("operations_per_second", Value::Object(rates(OPERATIONS)));
         for (title, name) in TROUBLES {
             put(&format!("{}_per_second", title.replace(' ', "_")), Value::Object(rates(name)));

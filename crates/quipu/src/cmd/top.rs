@@ -171,7 +171,7 @@ mod tests {
         assert_eq!(ranking.lines(), ["a\t1010\t400", "a-name-that-is-long\t7\t-"]);
         let table = ranking.table(54, 9);
         assert_eq!(table[1], format!("a           {:>26}{:>14}", "1,010", "400"));
-        assert_eq!(table[2], format!("a-name-that…{:>26}{:>14}", "7", "-"));
+        assert_eq!(table[2], format!("a-name-that\u{2026}{:>26}{:>14}", "7", "-"));
         assert_eq!(ranking.table(54, 2).len(), 2, "no more rows than the terminal has");
     }
 }

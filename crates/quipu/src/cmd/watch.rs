@@ -1,5 +1,6 @@
 //! `quipu watch`: values and rates of some counters, live.
 
+use std::collections::BTreeSet;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
@@ -77,25 +78,34 @@ fn resolve(client: &mut Client, asked: &[String]) -> anyhow::Result<Vec<String>>
             add(text, text)?;
             continue;
         }
-        let mut found = 0;
-        client.scan::<Found>(text, |name, _| {
-            found += 1;
-            add(name, text).map_err(Found::TooMany)
-        })?;
-        if found == 0 {
-            bail!("no counter matches {text}");
+        for name in matching(client, text)? {
+            add(&name, text)?;
         }
     }
     Ok(names)
 }
 
+/// The counters that match a pattern, in order; one more than may be watched ends the search.
+fn matching(client: &mut Client, pattern: &str) -> anyhow::Result<BTreeSet<String>> {
+    let mut found = BTreeSet::new();
+    let searched = client.scan::<Search>(pattern, |name, _| {
+        found.insert(name.to_owned());
+        if found.len() > WATCHED_MAX { Err(Search::Enough) } else { Ok(()) }
+    });
+    match searched {
+        Err(Search::Client(error)) => Err(error.into()),
+        Ok(()) if found.is_empty() => bail!("no counter matches {pattern}"),
+        Ok(()) | Err(Search::Enough) => Ok(found),
+    }
+}
+
 /// Why a search ended early.
 #[derive(Debug, thiserror::Error)]
-enum Found {
+enum Search {
     #[error(transparent)]
     Client(#[from] ClientError),
-    #[error("{0}")]
-    TooMany(anyhow::Error),
+    #[error("there is enough")]
+    Enough,
 }
 
 /// One counter.

@@ -123,9 +123,9 @@ fn add(node: &Node, name: &str, delta: i64) {
 
 fn shows_what_is_counted(browser: &mut Browser, node: &Node) {
     browser.wait_for("state", |text| text == "live");
-    assert_eq!(browser.text("added"), "0");
+    assert_eq!(browser.text("counted"), "0");
     add(node, "plain", 5);
-    browser.wait_for("added", |text| text == "1");
+    browser.wait_for("counted", |text| text == "1");
     add(node, HOSTILE, GREAT);
     browser.wait_for("counters", |text| text == "2");
     let rows = "[...document.querySelectorAll('#top tr')].map(row => [...row.cells].map(cell => \

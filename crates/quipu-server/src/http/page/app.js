@@ -9,7 +9,7 @@ const WINDOW_MS = 10000; // latency is that of so long
 
 const at = (id) => document.getElementById(id);
 const readings = []; // {ms, live}, the newest last; of one life of the node
-const points = []; // adds per second, null where the node did not answer
+const points = []; // what counted per second, null where the node did not answer
 
 function show(id, text) {
   const node = at(id);
@@ -32,7 +32,7 @@ function bytes(text) {
   const units = ["B", "KiB", "MiB", "GiB", "TiB"];
   let unit = 0;
   while (value >= 1024 && unit < units.length - 1) { value /= 1024; unit += 1; }
-  return `${unit > 0 && value < 100 ? value.toFixed(1) : Math.round(value)} ${units[unit]}`;
+  return `${unit > 0 && value < 100 ? value.toFixed(1) : Math.round(value)}\u00a0${units[unit]}`;
 }
 
 function span(ns) {
@@ -40,7 +40,7 @@ function span(ns) {
   const units = [[1e9, "s"], [1e6, "ms"], [1e3, "\u00b5s"], [1, "ns"]];
   const [size, unit] = units.find(([size]) => ns >= size) || units[3];
   const value = ns / size;
-  return `${value < 10 ? value.toFixed(1) : Math.round(value)} ${unit}`;
+  return `${value < 10 ? value.toFixed(1) : Math.round(value)}\u00a0${unit}`;
 }
 
 function lasting(ms) {
@@ -188,8 +188,8 @@ function showAll() {
   showLines(live.resp_port);
   const acked = live.ack === "fsync" ? "answers when it is on disk" : "answers from memory";
   show("about", `${live.version} \u00b7 up ${lasting(live.uptime_ms)} \u00b7 ack=${live.ack}: ${acked}`);
-  show("added", grouped(BigInt(live.operations.add)));
-  const adds = perSecond(earlier, newest, (live) => live.operations.add);
+  show("counted", grouped(BigInt(live.counted)));
+  const adds = perSecond(earlier, newest, (live) => live.counted);
   show("rate", rate(adds));
   keep(points, adds);
   showSpark();
