@@ -20,6 +20,9 @@ python3:python3 awk:gawk node:nodejs npm:npm go:golang-go java:default-jdk-headl
 optional="faketime:faketime fusermount3:fuse3 unshare:util-linux nsenter:util-linux
 setpriv:util-linux nginx:nginx zstd:zstd"
 
+# What the tests of the page and of the live views drive: a browser, and a terminal.
+optional="$optional chromium:chromium chromedriver:chromium-driver script:bsdutils"
+
 has() { command -v "$1" >/dev/null 2>&1; }
 
 packages_lacking() {
@@ -118,7 +121,7 @@ name_what_is_missing() {
   done
   missing_optional="${missing_optional# }"
   if [ -n "$missing_optional" ]; then
-    echo "missing, so some tests of faults are skipped: $missing_optional"
+    echo "missing, so some tests are skipped: $missing_optional"
   fi
   for pair in $python_packages; do
     has_python_package "${pair%%:*}" "${pair##*:}" || missing="$missing ${pair%%:*}"

@@ -93,6 +93,13 @@ fn scan(text: &str) {
     assert_eq!(query::parse_scan(&written).as_ref(), Ok(&scan), "{written}");
 }
 
+/// A ranking's query is understood or refused.
+fn ranking(body: &[u8]) {
+    if let Err(error) = query::parse_top(&String::from_utf8_lossy(body)) {
+        problem(&error.into());
+    }
+}
+
 /// Encodes every byte that is not a letter or a digit.
 fn encode(bytes: &[u8]) -> String {
     let mut text = String::with_capacity(bytes.len());
@@ -126,6 +133,8 @@ fn answer(route: &Route<'_>, asks: Asks<'_>, body: &[u8]) {
         Endpoint::Take => bare(Action::Take),
         Endpoint::Get => bare(Action::Get),
         Endpoint::Health | Endpoint::Ready | Endpoint::Metrics | Endpoint::OpenApi => return,
+        Endpoint::Top => return ranking(body),
+        Endpoint::Page | Endpoint::PageScript | Endpoint::PageStyle | Endpoint::Live => return,
     };
     match action {
         Ok(action) => {

@@ -85,6 +85,19 @@ pub struct StreamState {
     pub highest_mark: Option<u64>,
 }
 
+/// The greatest counters.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Top {
+    /// Names and values, the greatest first.
+    pub items: Vec<(String, i64)>,
+    /// How many counters there are.
+    pub counters: u64,
+    /// The node's time of its first look, in milliseconds.
+    pub from_ms: u64,
+    /// The node's time of its last look, in milliseconds.
+    pub to_ms: u64,
+}
+
 /// A connection that carries one operation at a time.
 #[derive(Debug)]
 pub struct Client {
@@ -176,14 +189,38 @@ impl Client {
         Ok((next, names))
     }
 
-    fn values(&mut self, names: &[String]) -> Result<Vec<Option<i64>>, ClientError> {
+    /// Reads the values of several counters; `None` where there is no such counter.
+    ///
+    /// # Errors
+    /// The node refused, or the connection broke.
+    pub fn values(&mut self, names: &[impl AsRef<str>]) -> Result<Vec<Option<i64>>, ClientError> {
         if names.is_empty() {
             return Ok(Vec::new());
         }
         let mut parts: Vec<&[u8]> = vec![b"MGET"];
-        parts.extend(names.iter().map(String::as_bytes));
+        parts.extend(names.iter().map(|name| name.as_ref().as_bytes()));
         let values = Elements::of(self.call(&parts)?)?;
         Ok(values.0.map(maybe_integer).collect::<Result<_, _>>()?)
+    }
+
+    /// Reads the `n` greatest counters.
+    ///
+    /// # Errors
+    /// The node refused, or the connection broke.
+    pub fn top(&mut self, n: u64) -> Result<Top, ClientError> {
+        let n = n.to_string();
+        let mut fields = Elements::of(self.call(&[b"QUIPU.TOP", n.as_bytes()])?)?;
+        let mut top = Top::default();
+        while let Ok(field) = fields.text() {
+            match field.as_str() {
+                "items" => top.items = ranked(fields.next()?)?,
+                "counters" => top.counters = sequence(fields.next()?)?.unwrap_or(0),
+                "from" => top.from_ms = sequence(fields.next()?)?.unwrap_or(0),
+                "to" => top.to_ms = sequence(fields.next()?)?.unwrap_or(0),
+                _ => drop(fields.next()?),
+            }
+        }
+        Ok(top)
     }
 
     /// Reads what the node knows of the stream `name`.
@@ -309,6 +346,15 @@ fn sequence(value: Value) -> Result<Option<u64>, ConnectionError> {
         }
         value => text(value)?.parse().map(Some).map_err(|_| ConnectionError::Unexpected),
     }
+}
+
+/// Returns the pairs of `[[name, value], ...]`.
+fn ranked(items: Value) -> Result<Vec<(String, i64)>, ConnectionError> {
+    let pair = |item| {
+        let mut pair = Elements::of(item)?;
+        Ok((pair.text()?, pair.integer()?))
+    };
+    Elements::of(items)?.0.map(pair).collect()
 }
 
 /// Returns the highest mark of `[[shard, mark], ...]`.

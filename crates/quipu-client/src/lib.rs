@@ -8,6 +8,7 @@
 //! `track`, [`resume`] and [`ingest`] touch sockets, files and clocks.
 //!
 //! [`transfer`] moves whole counters, out of a node and into one.
+//! [`page`] and [`figures`] are how a node tells of itself over HTTP.
 //!
 //! This crate never decides what a counter does: it knows a node only through RESP.
 
@@ -17,6 +18,7 @@ pub mod canary;
 pub mod client;
 pub mod condition;
 pub mod connection;
+pub mod figures;
 pub mod format;
 pub mod inflate;
 pub mod ingest;
@@ -25,6 +27,7 @@ pub mod lines;
 pub mod lock;
 pub mod matcher;
 pub mod moment;
+pub mod page;
 pub mod record;
 pub mod refusal;
 pub mod reject;

@@ -78,6 +78,12 @@ impl Batch {
         self.log_bytes
     }
 
+    /// The names of its slots, one for each slot.
+    pub(crate) fn names(&self) -> impl Iterator<Item = &str> {
+        let texts = self.slots.iter().map(|slot| slice(&self.text, slot.name));
+        texts.filter_map(|text| str::from_utf8(text).ok())
+    }
+
     /// How many slots it has.
     pub fn slots(&self) -> usize {
         self.slots.len()

@@ -6,7 +6,7 @@
 //!
 //! Reading order: [`op`] (what is asked), [`outcome`] (what is answered), [`effect`] (the algebra),
 //! [`decide`] (the decision), [`shard`] and [`execute`] (the owner), [`record`] (the log),
-//! [`replay`] and [`snapshot`] (the folds), [`node`] (many shards).
+//! [`replay`] and [`snapshot`] (the folds), [`node`] (many shards), [`top`] (the greatest of them).
 //!
 //! Invariants: what is in the table is in the open batch or in the log; every reply names the newest
 //! batch that it speaks of; log time never steps back.
@@ -34,3 +34,4 @@ pub mod snapshot;
 pub mod stream;
 pub mod table;
 pub mod token;
+pub mod top;

@@ -34,4 +34,12 @@ pub const TTL_MS_MAX: u64 = 1_000 * 366 * 24 * 3600 * 1000;
 /// up with one insertion each and stay far below a microsecond.
 pub const SWEEP_STEPS: usize = 2;
 
+/// Most counters of one ranking. Guess: more than anybody reads, and below 300 KiB of the longest
+/// names in one answer; all counters are a listing.
+pub const TOP_MAX: usize = 1_000;
+
+/// Changes of one shard that a ranking takes in while it looks at the shard in several steps. Guess:
+/// a walk over 150,000 counters takes some 2 ms, in which a busy shard changes some dozens.
+pub const TOP_CHANGES_MAX: usize = 1_024;
+
 const _: () = assert!(NAME_BYTES_MAX == u8::MAX as usize + 1);

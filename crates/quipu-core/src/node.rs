@@ -5,6 +5,7 @@
 //! [`Cells`].
 
 mod group;
+mod room;
 
 use std::ops::{DerefMut, Range};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -28,10 +29,6 @@ const REAP_STEPS: usize = 64;
 /// Operations that may pass the admission check at the same moment: each thread one, and no
 /// machine that we know has more threads.
 const ADMISSION_SLACK: u64 = 64 * OP_LOG_BYTES_MAX;
-
-/// Open batches are pressed beyond this part of the room: what comes during the commit that this
-/// calls for must fit into the rest. Guess.
-const PRESSED_PART: u64 = 2;
 
 /// How shards are shared.
 pub trait Cells {
@@ -354,7 +351,12 @@ impl<C: Cells> Node<C> {
     }
 
     /// Takes a shard, deletes some of what has expired, and notes that all of it is looked at.
-    fn reaped(&self, now_ms: u64, id: u16, depends: &mut Vec<Dependency>) -> C::Guard<'_> {
+    pub(crate) fn reaped(
+        &self,
+        now_ms: u64,
+        id: u16,
+        depends: &mut Vec<Dependency>,
+    ) -> C::Guard<'_> {
         let cx = self.context(now_ms, REAP_STEPS as u64);
         let mut shard = self.cells.shard(id);
         self.survey(&mut shard, &cx, depends);
@@ -478,12 +480,6 @@ impl<C: Cells> Node<C> {
         bytes
     }
 
-    /// Says how many log bytes may be open, and whether it is the disk that limits them.
-    pub fn set_room(&self, bytes: u64, no_space: bool) {
-        self.no_space.store(no_space, Ordering::Relaxed);
-        self.room_bytes.store(bytes, Ordering::Relaxed);
-    }
-
     /// Says whether clients have too much in flight: writes are then refused as busy.
     pub fn set_overloaded(&self, overloaded: bool) {
         self.overloaded.store(overloaded, Ordering::Relaxed);
@@ -497,18 +493,6 @@ impl<C: Cells> Node<C> {
     /// Refuses all writes from now on.
     pub fn stop(&self) {
         self.stopping.store(true, Ordering::Relaxed);
-    }
-
-    /// Log bytes that are open: an upper bound.
-    pub fn open_bytes(&self) -> u64 {
-        self.open_bytes.load(Ordering::Relaxed)
-    }
-
-    /// Whether a good part of the log space that may be open is taken: then it is time to commit,
-    /// waited for or not.
-    #[inline]
-    pub fn is_pressed(&self) -> bool {
-        self.open_bytes() > self.room_bytes.load(Ordering::Relaxed) / PRESSED_PART
     }
 
     /// Says that a shard's batches up to `batch` are durable.

@@ -17,6 +17,7 @@ use crate::record::{Header, Kind, put_small};
 use crate::stream::{Stream, Streams};
 use crate::table::{Hashed, Table};
 use crate::token::Tokens;
+use crate::top::Watch;
 
 /// Bounds of one shard.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -50,6 +51,8 @@ pub struct Shard {
     pub(crate) undo: Option<Undo>,
     /// Deletions written for counters whose time had come, since the start.
     pub(crate) expired: u64,
+    /// What changes while somebody looks at all of it in several steps.
+    pub(crate) watch: Option<Box<Watch>>,
 }
 
 /// One counter in the table.
@@ -118,6 +121,7 @@ impl Shard {
             tombstones: VecDeque::new(),
             undo: None,
             expired: 0,
+            watch: None,
         }
     }
 
@@ -243,6 +247,9 @@ impl Shard {
         self.bury(durable);
         if self.open.is_empty() {
             return None;
+        }
+        if let Some(watch) = &mut self.watch {
+            watch.note(self.open.names());
         }
         self.sealed += 1;
         self.open.encode(&self.header(Kind::Batch), out);

@@ -150,6 +150,13 @@ impl<E: Hashed> Table<E> {
         }
     }
 
+    /// Visits the entries of the page with this number, in no order; says whether there is one. A
+    /// walk over rising numbers sees every entry that exists throughout: what is split off a page
+    /// gets a number above all others. It may see an entry twice.
+    pub fn visit_page(&self, page: usize, visit: impl FnMut(&E)) -> bool {
+        self.pages.get(page).map(|page| page.entries.iter().for_each(visit)).is_some()
+    }
+
     /// The entries of a page from order `at` on, sorted.
     fn in_order<'a>(&self, page: &'a Page<E>, at: u64) -> Vec<(u64, &'a E)> {
         let with_order = page.entries.iter().map(|e| (order(e.hash(self.seed)), e));

@@ -103,6 +103,12 @@ impl Snapshot {
         Some(Nanos(u64::midpoint(low, high).min(self.max_ns)))
     }
 
+    /// Returns the upper bound of each bucket that is not empty, and how many spans it holds.
+    pub fn buckets(&self) -> impl Iterator<Item = (Nanos, u64)> {
+        let held = self.buckets.iter().enumerate().filter(|(_, count)| **count > 0);
+        held.map(|(index, count)| (Nanos(bounds(index).1), *count))
+    }
+
     /// Returns how many spans are at most `2^power` nanoseconds, exactly.
     pub fn count_up_to_power(&self, power: u32) -> u64 {
         let end = if power > POWER_MAX { BUCKETS } else { bucket(1 << power) + 1 };

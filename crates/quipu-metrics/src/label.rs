@@ -86,6 +86,8 @@ labels! {
         Expire "expire",
         /// Lists counters.
         Scan "scan",
+        /// Ranks counters.
+        Top "top",
         /// Reads a stream or stores its checkpoint.
         Stream "stream",
     }

@@ -132,6 +132,8 @@ metrics! {
             "Bytes that were written to clients.";
         Operations(OperationKind) = "quipu_shard_operations_total", Count,
             "Operations that were decided, each item of a batch for itself.";
+        Counted = "quipu_shard_counted_total", Count,
+            "Adds that counted: not refused, not rejected, no repeats.";
         Refused(Refusal) = "quipu_shard_refused_total", Count,
             "Operations that were refused and left no trace.";
         Rejected(Rejection) = "quipu_shard_rejected_total", Count,
@@ -193,6 +195,12 @@ metrics! {
             "How long the last start took to read snapshot and log.";
         RecoveryTruncatedBytes = "quipu_recovery_truncated_bytes", Bytes,
             "Bytes at the end of the log that the last start cut off: never acknowledged.";
+        Uptime = "quipu_node_uptime_seconds", Seconds,
+            "Time since the node began to serve.";
+        LogRoomBytes = "quipu_log_room_bytes", Bytes,
+            "Bytes of prepared log that may still be written; further ones are prepared ahead.";
+        DiskFreeBytes = "quipu_node_disk_free_bytes", Bytes,
+            "Bytes that the file system of the data directory has left for the node.";
         MemoryBytes = "quipu_node_memory_bytes", Bytes,
             "Memory that counts against memory.max.";
         MemoryMaxBytes = "quipu_node_memory_max_bytes", Bytes,
@@ -209,6 +217,8 @@ metrics! {
             "Time that an answer was held for the log.";
         SyncDuration = "quipu_log_sync_duration_seconds", Seconds,
             "Time of one sync of the log.";
+        TopDuration = "quipu_top_duration_seconds", Seconds,
+            "Time of one pass over all counters for a ranking.";
         FoldDuration = "quipu_fold_duration_seconds", Seconds,
             "Time of one fold, from its start to the verified snapshot.";
     }

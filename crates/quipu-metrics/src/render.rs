@@ -34,7 +34,8 @@ impl Registry {
     }
 
     /// Returns all metrics as one JSON object: `{"version": .., "metrics": [..]}`. Distributions
-    /// come as count, sum, maximum and quantiles.
+    /// come as count, sum, maximum and quantiles since the start, and as pairs of upper bound and count
+    /// of each bucket that is not empty, so that two readings tell what was between them.
     pub fn json(&self) -> String {
         let mut text = String::with_capacity(16 * 1024);
         self.write_json(&mut text).expect("writing to a string cannot fail");
@@ -164,7 +165,12 @@ fn json_distribution(out: &mut String, unit: Unit, snapshot: &Snapshot) -> fmt::
             None => write!(out, ",\"{field}\":null")?,
         }
     }
-    write!(out, ",\"max\":{}", Base(unit, snapshot.max().0.into()))
+    write!(out, ",\"max\":{},\"buckets\":[", Base(unit, snapshot.max().0.into()))?;
+    for (index, (bound, count)) in snapshot.buckets().enumerate() {
+        let comma = if index == 0 { "" } else { "," };
+        write!(out, "{comma}[{},{count}]", Base(unit, bound.0.into()))?;
+    }
+    out.write_str("]")
 }
 
 impl fmt::Display for Base {

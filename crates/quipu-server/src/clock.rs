@@ -44,6 +44,12 @@ pub fn read() -> Clocks {
     Clocks { wall_ms: wall.as_millis() as u64, boot_ms }
 }
 
+/// The time that this thread has had of a core. Cost: one clock read.
+pub fn thread_cpu() -> Duration {
+    let time = clock_gettime(ClockId::ThreadCPUTime);
+    Duration::new(time.tv_sec as u64, time.tv_nsec as u32)
+}
+
 /// A stopwatch for metrics and deadlines.
 #[derive(Debug, Clone, Copy)]
 pub struct Stopwatch {

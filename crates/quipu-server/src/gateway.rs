@@ -6,6 +6,7 @@ use std::sync::Arc;
 use quipu_core::node::{Abort, StreamView};
 use quipu_core::op::{Ack, Op};
 use quipu_core::outcome::{Dependency, Reply};
+use quipu_core::top::Top;
 use quipu_metrics::label::{self, OperationKind};
 use quipu_metrics::name::{Counter, Gauge, Timing};
 use quipu_metrics::settings::{self, Settings};
@@ -14,6 +15,7 @@ use tokio::runtime::Runtime;
 
 use crate::http::{Event, HttpLimits, NodeApi, Surface, Unwell, serve as serve_http};
 use crate::hub::{Hub, LogFailed};
+use crate::live;
 use crate::tally::Tally;
 
 /// Connections of the listener of administration. They are apart from those of clients, so that a
@@ -130,6 +132,16 @@ impl NodeApi for Gateway {
         let now_ms = self.hub.clock.now_ms();
         self.count_one(OperationKind::Scan);
         self.hub.node.scan(now_ms, (cursor, count), visit, depends)
+    }
+
+    async fn top(&self) -> Option<Arc<Top>> {
+        self.count_one(OperationKind::Top);
+        self.hub.top().await
+    }
+
+    async fn live(&self) -> Vec<u8> {
+        let top = self.hub.top_lazily().await;
+        live::word(&self.hub, top.as_deref())
     }
 
     fn stream(&self, name: &[u8]) -> StreamView {

@@ -17,6 +17,7 @@ mod counter;
 pub mod limits;
 mod link;
 mod listing;
+mod page;
 mod refusal;
 mod respond;
 pub mod serve;

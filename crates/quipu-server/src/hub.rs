@@ -21,6 +21,7 @@ use tokio::sync::Notify;
 use crate::bell::Bell;
 use crate::cells::SharedShards;
 use crate::clock::{Clock, Stopwatch};
+use crate::ranker::Ranker;
 use crate::waker::Waker;
 
 /// What a frame takes beyond its payload, at most: header, checksum and padding to a block. Spec:
@@ -57,6 +58,8 @@ pub struct Hub {
     pub fold_bell: Bell,
     /// Paces the housekeeper.
     pub tick_bell: Bell,
+    /// Makes rankings of all counters.
+    pub ranker: Ranker,
     /// Wakes HTTP tasks that wait for a commit.
     committed: Notify,
     /// Wakes tasks that wait for the end.
@@ -132,6 +135,7 @@ impl Hub {
             upkeep_bell: Bell::default(),
             fold_bell: Bell::default(),
             tick_bell: Bell::default(),
+            ranker: Ranker::default(),
             committed: Notify::new(),
             ended: Notify::new(),
             commit: Mutex::new(commit),
@@ -151,6 +155,11 @@ impl Hub {
     /// The waker of one event loop.
     pub fn waker(&self, worker: usize) -> &Waker {
         self.wakers.get(worker).expect("each worker has its waker")
+    }
+
+    /// Wakes all event loops.
+    pub fn wake_loops(&self) {
+        self.wakers.iter().for_each(Waker::wake);
     }
 
     /// Asks for a commit if open batches fill up although nobody waits for them.
@@ -310,11 +319,12 @@ impl Hub {
     /// Says that the node is to stop, and wakes everybody.
     pub fn stop(&self) {
         self.stopping.store(true, Ordering::Release);
-        self.wakers.iter().for_each(Waker::wake);
+        self.wake_loops();
         self.commit_bell.ring();
         self.upkeep_bell.ring();
         self.fold_bell.ring();
         self.tick_bell.ring();
+        self.ranker.stop();
         self.committed.notify_waiters();
         self.ended.notify_waiters();
     }
@@ -463,6 +473,8 @@ impl Hub {
         self.registry.set(Gauge::BytesAtRisk, at_risk as i64);
         let deviation_ns = self.clock.deviation_ms() as i64 * 1_000_000;
         self.registry.set(Gauge::TimeDeviation, deviation_ns);
+        self.registry.set(Gauge::LogRoomBytes, self.node.room_bytes() as i64);
+        self.registry.set(Gauge::Uptime, self.started.elapsed().as_nanos() as i64);
     }
 }
 

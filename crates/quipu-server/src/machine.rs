@@ -101,6 +101,12 @@ fn least_limit(root: &str, path: &str, file: &str) -> Option<u64> {
     groups.filter_map(|group| fs::read_to_string(group.join(file)).ok()?.trim().parse().ok()).min()
 }
 
+/// Bytes that the file system of a directory has left for this process. Cost: one system call.
+pub fn free_bytes(path: &Path) -> Option<u64> {
+    let found = rustix::fs::statvfs(path).ok()?;
+    Some(found.f_bavail.saturating_mul(found.f_frsize))
+}
+
 /// Measures the median time of a small write and its sync with a file of this path, which is
 /// removed afterwards.
 ///

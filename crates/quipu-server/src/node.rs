@@ -30,7 +30,7 @@ use crate::resp::peers::Peers;
 use crate::resp::worker::Worker;
 use crate::threads::Threads;
 use crate::waker::Waker;
-use crate::{gateway, machine, upkeep};
+use crate::{gateway, machine, ranker, upkeep};
 
 /// Connections that may wait to be accepted. Spec: 1024. The library's own 128 are full within a
 /// millisecond, and who does not fit tries again after a second.
@@ -181,6 +181,7 @@ pub fn start(settings: Settings) -> Result<Running, StartError> {
     let workers = workers(&settings);
     let wakers = (0..workers).map(|_| Waker::new()).collect::<Result<Vec<_>, _>>()?;
     let counters = store.shards.iter().map(Shard::counters).sum();
+    let settings = bound(settings, &listeners)?;
     let nature = Nature { groups: store.log.groups(), tokens_max: settings.tokens.max as u64 };
     let node = Node::new(SharedShards::new(store.shards), store.seed, nature);
     let hub = Hub::new(node, Box::new(store.log), store.clock, settings, wakers);
@@ -244,6 +245,14 @@ fn listen(settings: &Settings) -> Result<Listeners, StartError> {
         http: bind(settings.http.addr)?,
         admin: bind(settings.admin_addr)?,
     })
+}
+
+/// The settings with the addresses that were really bound, where a port was left to the system.
+fn bound(mut settings: Settings, listeners: &Listeners) -> Result<Settings, StartError> {
+    settings.resp.addr = listeners.resp.local_addr()?;
+    settings.http.addr = listeners.http.local_addr()?;
+    settings.admin_addr = listeners.admin.local_addr()?;
+    Ok(settings)
 }
 
 fn open(settings: &Settings) -> Result<Store, StartError> {
@@ -358,6 +367,8 @@ fn start_upkeep(
     threads.start("folder", move || upkeep::fold_loop(&shared, &folder))?;
     let shared = Arc::clone(hub);
     threads.start("housekeeper", move || upkeep::housekeeping_loop(&shared, memory_max))?;
+    let shared = Arc::clone(hub);
+    threads.start("ranker", move || ranker::rank_loop(&shared))?;
     Ok(())
 }
 

@@ -11,6 +11,8 @@ use quipu_metrics::registry::Registry;
 pub(crate) struct Tally {
     commands: u64,
     input_bytes: u64,
+    /// Adds that counted.
+    counted: u64,
     operations: [u64; OperationKind::ALL.len()],
     refused: [u64; label::Refusal::ALL.len()],
     rejected: [u64; Rejection::ALL.len()],
@@ -46,6 +48,8 @@ impl Tally {
         bump(&mut self.operations, kind(action) as usize);
         match &reply.result {
             Ok(outcome) => {
+                let is_new = outcome.verdict == Verdict::Done && outcome.repeat == Repeat::None;
+                self.counted += u64::from(is_new && matches!(action, Action::Add(_)));
                 match outcome.verdict {
                     Verdict::Done | Verdict::Unmet => {}
                     Verdict::Rejected => bump(&mut self.rejected, Rejection::Bounds as usize),
@@ -70,6 +74,7 @@ impl Tally {
         };
         add(Counter::Commands(surface), self.commands);
         add(Counter::InputBytes(surface), self.input_bytes);
+        add(Counter::Counted, self.counted);
         each(OperationKind::ALL, &self.operations, |k, n| add(Counter::Operations(k), n));
         each(label::Refusal::ALL, &self.refused, |k, n| add(Counter::Refused(k), n));
         each(Rejection::ALL, &self.rejected, |k, n| add(Counter::Rejected(k), n));

@@ -199,6 +199,9 @@ pub(crate) fn housekeeping_loop(hub: &Hub, memory_max: u64) {
         was_full = full;
         hub.node.set_memory_full(full);
         hub.registry.set(Gauge::MemoryBytes, resident as i64);
+        if let Some(free) = machine::free_bytes(&hub.settings.data_dir) {
+            hub.registry.set(Gauge::DiskFreeBytes, free as i64);
+        }
         reap(hub);
         hub.publish_gauges();
         was_apart = watch_clock(hub, was_apart);

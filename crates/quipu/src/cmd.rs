@@ -11,12 +11,16 @@ mod import;
 mod ingest;
 mod ingest_meaning;
 mod ingest_progress;
+mod live;
 mod prove;
 mod scan;
 mod serve;
+mod stat;
 mod take;
 mod target;
+mod top;
 mod transfer_progress;
+mod watch;
 
 use std::process::ExitCode;
 
@@ -31,6 +35,9 @@ pub(crate) enum Command {
     Get(get::GetArgs),
     Take(take::TakeArgs),
     Scan(scan::ScanArgs),
+    Top(top::TopArgs),
+    Watch(watch::WatchArgs),
+    Stat(stat::StatArgs),
     Prove(prove::ProveArgs),
     Doctor(doctor::DoctorArgs),
     Export(export::ExportArgs),
@@ -54,6 +61,9 @@ impl Command {
             Self::Get(args) => get::run(args),
             Self::Take(args) => take::run(args),
             Self::Scan(args) => scan::run(args),
+            Self::Top(args) => top::run(&args),
+            Self::Watch(args) => watch::run(&args),
+            Self::Stat(args) => stat::run(&args),
             Self::Prove(args) => prove::run(&args),
             Self::Doctor(args) => doctor::run(args),
             Self::Export(args) => export::run(&args),

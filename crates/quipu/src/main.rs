@@ -6,9 +6,11 @@
 mod args;
 mod cmd;
 mod doctor;
+mod figure;
 mod output;
 #[cfg(feature = "canary")]
 mod sabotage;
+mod screen;
 mod settings;
 
 use std::panic;

@@ -11,4 +11,5 @@ mod fold;
 mod group;
 
 mod script;
+mod top;
 mod world;

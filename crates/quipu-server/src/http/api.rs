@@ -1,11 +1,13 @@
 //! What the HTTP surface needs of a node.
 
 use std::borrow::Cow;
+use std::sync::Arc;
 use std::time::Duration;
 
 use quipu_core::node::{Abort, StreamView};
 use quipu_core::op::{Ack, Op};
 use quipu_core::outcome::{Dependency, Reply};
+use quipu_core::top::Top;
 use quipu_metrics::label::{ConnectionCut, ConnectionRefusal};
 
 use crate::hub::LogFailed;
@@ -31,6 +33,12 @@ pub trait NodeApi: Send + Sync + 'static {
         visit: &mut dyn FnMut(&str, i64),
         depends: &mut Vec<Dependency>,
     ) -> u64;
+
+    /// Ranks all counters; none where the node stops first.
+    fn top(&self) -> impl Future<Output = Option<Arc<Top>>> + Send;
+
+    /// What the page for people shows, as JSON. It waits for a ranking for a moment only.
+    fn live(&self) -> impl Future<Output = Vec<u8>> + Send;
 
     /// What is known of a stream.
     fn stream(&self, name: &[u8]) -> StreamView;

@@ -1,11 +1,11 @@
-//! Answers about sets: counters by pattern, and streams.
+//! Answers about sets: counters by pattern, the greatest ones, and streams.
 
 use quipu_core::op::{Ack, Action};
-use quipu_core::outcome::Dependency;
+use quipu_core::outcome::{Dependency, Refusal};
 use quipu_wire::http::ask::Asks;
 use quipu_wire::http::problem::{Field, Kind, Problem};
 use quipu_wire::http::query;
-use quipu_wire::json::reply::{ScanReply, StreamReply};
+use quipu_wire::json::reply::{ScanReply, StreamReply, TopReply};
 use quipu_wire::resp::pattern;
 
 use crate::http::api::NodeApi;
@@ -32,6 +32,22 @@ pub(crate) async fn scan<N: NodeApi>(
     let next = gate.node.scan(query.cursor, query.limit, &mut visit, &mut depends);
     let ack = settle(gate, asks, &depends).await?;
     Ok(Answer::json(&ScanReply { items, next, ack }))
+}
+
+/// Ranks all counters.
+///
+/// # Errors
+/// The query is not understood, the node stops, or the log has failed.
+pub(crate) async fn top<N: NodeApi>(
+    gate: &Gate<N>,
+    asks: &Asks<'_>,
+    text: Option<&str>,
+) -> Result<Answer, Problem> {
+    let n = query::parse_top(text.unwrap_or_default())?;
+    let top = gate.node.top().await.ok_or(Problem::from(Refusal::Stopping))?;
+    let depends: Vec<Dependency> = top.depends().collect();
+    let ack = settle(gate, asks, &depends).await?;
+    Ok(Answer::json(&TopReply { top: &top, n, ack }))
 }
 
 /// Says what is known of a stream.

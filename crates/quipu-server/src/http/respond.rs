@@ -4,7 +4,9 @@ use std::sync::Arc;
 
 use http_body_util::Full;
 use hyper::body::{Bytes, Incoming};
-use hyper::header::{ACCEPT, ALLOW, CONNECTION, CONTENT_TYPE, HeaderValue, RETRY_AFTER};
+use hyper::header::{
+    ACCEPT, ALLOW, CONNECTION, CONTENT_TYPE, HeaderName, HeaderValue, RETRY_AFTER,
+};
 use hyper::http::request::Parts;
 use hyper::{Request, Response, StatusCode};
 use quipu_core::op::Token;
@@ -20,10 +22,10 @@ use tokio::time::Instant;
 
 use crate::http::api::{Event, NodeApi, Unwell};
 use crate::http::limits::{HttpLimits, Surface};
-use crate::http::{body, counter, listing};
+use crate::http::{body, counter, listing, page};
 
 /// The media type of answers.
-const JSON: &str = "application/json";
+pub(crate) const JSON: &str = "application/json";
 
 /// The media type of Prometheus's text format.
 const PROMETHEUS: &str = "text/plain; version=0.0.4; charset=utf-8";
@@ -85,6 +87,10 @@ pub(crate) struct Answer {
     pub(crate) body: Vec<u8>,
     /// What they are.
     pub(crate) media_type: &'static str,
+    /// Further headers; for counters there are none.
+    pub(crate) headers: Vec<(HeaderName, HeaderValue)>,
+    /// 200, or 304 for what the client has.
+    pub(crate) status: StatusCode,
 }
 
 impl Answer {
@@ -92,7 +98,12 @@ impl Answer {
     pub(crate) fn json(body: &impl reply::Body) -> Self {
         let mut bytes = Vec::new();
         reply::write(body, &mut bytes);
-        Self { body: bytes, media_type: JSON }
+        Self::of(bytes, JSON)
+    }
+
+    /// An answer of these bytes.
+    pub(crate) fn of(body: Vec<u8>, media_type: &'static str) -> Self {
+        Self { body, media_type, headers: Vec::new(), status: StatusCode::OK }
     }
 }
 
@@ -128,7 +139,10 @@ async fn answer<N: NodeApi>(
         return operate(&*gate.node, route.endpoint, head);
     }
     if route.endpoint == Endpoint::OpenApi {
-        return Ok(Answer { body: openapi::document().into(), media_type: JSON });
+        return Ok(Answer::of(openapi::document().into(), JSON));
+    }
+    if route.endpoint.is_of_page() {
+        return Ok(page::answer(&*gate.node, route.endpoint, head).await);
     }
     let asks = asks(head)?;
     let body = match body::read(incoming, &gate.limits, &gate.inflight).await {
@@ -141,6 +155,7 @@ async fn answer<N: NodeApi>(
     match route.endpoint {
         Endpoint::Batch => counter::batch(gate, &asks, &body.bytes).await,
         Endpoint::Scan => listing::scan(gate, &asks, head.uri.query()).await,
+        Endpoint::Top => listing::top(gate, &asks, head.uri.query()).await,
         Endpoint::Stream => listing::stream(gate, &asks, &route.name).await,
         _ => match counter::action(route.endpoint, &body.bytes) {
             Ok(action) => counter::single(gate, &asks, route.counter()?, action).await,
@@ -186,16 +201,14 @@ fn operate(node: &impl NodeApi, endpoint: Endpoint, head: &Parts) -> Result<Answ
     match endpoint {
         Endpoint::Health => condition(node.health()),
         Endpoint::Ready => condition(node.ready()),
-        _ if wants_json(head) => {
-            Ok(Answer { body: node.metrics_json().into_bytes(), media_type: JSON })
-        }
-        _ => Ok(Answer { body: node.metrics_text().into_bytes(), media_type: PROMETHEUS }),
+        _ if wants_json(head) => Ok(Answer::of(node.metrics_json().into_bytes(), JSON)),
+        _ => Ok(Answer::of(node.metrics_text().into_bytes(), PROMETHEUS)),
     }
 }
 
 fn condition(condition: Result<(), Unwell>) -> Result<Answer, Problem> {
     match condition {
-        Ok(()) => Ok(Answer { body: b"{\"status\":\"ok\"}".to_vec(), media_type: JSON }),
+        Ok(()) => Ok(Answer::of(b"{\"status\":\"ok\"}".to_vec(), JSON)),
         Err(unwell) => Err(Problem::new(Kind::Unready, unwell.reason)),
     }
 }
@@ -210,6 +223,8 @@ fn success(answer: Answer) -> Response<Full<Bytes>> {
     let mut response = Response::new(Full::new(Bytes::from(answer.body)));
     let media_type = HeaderValue::from_static(answer.media_type);
     response.headers_mut().insert(CONTENT_TYPE, media_type);
+    response.headers_mut().extend(answer.headers);
+    *response.status_mut() = answer.status;
     response
 }
 

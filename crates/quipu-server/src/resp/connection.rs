@@ -143,17 +143,23 @@ impl Connection {
         let before = turn.tally.commands();
         let (taken, flow) = self.session.run(bytes, self.stall_bytes, turn, &mut self.output);
         self.commands += turn.tally.commands() - before;
-        self.stalled = flow == Flow::Full;
+        self.stalled = matches!(flow, Flow::Full | Flow::Wait);
         self.ending |= flow == Flow::End;
         taken
     }
 
-    /// Whether commands wait for room in the output, and there is some.
-    pub(crate) fn can_resume(&self) -> bool {
-        self.stalled && self.output.pending() <= self.stall_bytes / 2
+    /// Whether commands wait for room in the output or for a ranking, and it is there.
+    pub(crate) fn can_resume(&self, hub: &Hub) -> bool {
+        let has_room = self.output.pending() <= self.stall_bytes / 2;
+        self.stalled && has_room && !self.session.must_await(hub)
     }
 
-    /// Goes on with commands that waited for room.
+    /// Whether a command waits for a ranking.
+    pub(crate) fn is_awaiting(&self) -> bool {
+        self.session.is_awaiting()
+    }
+
+    /// Goes on with commands that had to wait.
     pub(crate) fn resume(&mut self, turn: &mut Turn<'_>) {
         self.stalled = false;
         self.run_input(turn);
@@ -164,7 +170,7 @@ impl Connection {
     pub(crate) fn release(&mut self, hub: &Hub, now: Stopwatch) {
         let was_held = self.output.is_held();
         let released = self.output.release(|depends| hub.must_wait(depends));
-        if self.output.is_held() {
+        if self.output.is_held() || self.is_awaiting() {
             return;
         }
         let Some(asked) = self.asked.take() else { return };

@@ -120,6 +120,10 @@ impl Session {
                 self.spoil();
                 reply::command_error(out.buffer(), &error);
             }
+            Ok(Command::Top(_)) => {
+                self.spoil();
+                reply::state_error(out.buffer(), StateError::TopInGroup);
+            }
             Ok(_) | Err(_) => self.queue(request, turn, out),
         }
         out.end_reply(at, None);

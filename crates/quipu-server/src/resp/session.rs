@@ -2,7 +2,7 @@
 
 use quipu_core::op::{Ack, ReadLevel};
 use quipu_core::outcome::{Dependency, Reply};
-use quipu_metrics::label::{ConnectionCut, Surface};
+use quipu_metrics::label::{ConnectionCut, OperationKind, Surface};
 use quipu_metrics::name::Counter;
 use quipu_metrics::settings::{self, Settings};
 use quipu_wire::resp::command::{Command, OpCommand, command, place};
@@ -13,6 +13,7 @@ use quipu_wire::resp::reply::{self, Proto};
 
 use crate::clock::Stopwatch;
 use crate::hub::Hub;
+use crate::ranker::Ticket;
 use crate::resp::facts;
 use crate::resp::group::Group;
 use crate::resp::output::Output;
@@ -59,6 +60,8 @@ pub(crate) enum Flow {
     More,
     /// There is enough to send first.
     Full,
+    /// A ranking must come first.
+    Wait,
     /// It is over.
     End,
 }
@@ -72,6 +75,8 @@ pub(crate) struct Session {
     limits: FrameLimits,
     pub(crate) group: Option<Group>,
     group_max: usize,
+    /// The ranking that the next command waits for.
+    awaited: Option<Ticket>,
     pub(crate) default_ack: Ack,
     default_read: ReadLevel,
 }
@@ -96,6 +101,7 @@ impl Session {
             limits: limits_of_frames,
             group: None,
             group_max: limits.multi_commands,
+            awaited: None,
             default_ack,
             default_read,
         }
@@ -157,10 +163,14 @@ impl Session {
                 return Flow::Full;
             }
             let Some((request, end)) = pipeline.get(index, bytes) else { return Flow::More };
+            let flow = self.perform(request, turn, out);
+            if flow == Flow::Wait {
+                return flow;
+            }
             *taken = end;
             turn.tally.command();
-            if self.perform(request, turn, out) == Flow::End {
-                return Flow::End;
+            if flow == Flow::End {
+                return flow;
             }
         }
         Flow::More
@@ -228,6 +238,9 @@ impl Session {
             out.end_reply(at, None);
             return Flow::End;
         }
+        if let Command::Top(n) = asked {
+            return self.top(*n, turn, out);
+        }
         let mut shards = Shared { hub: turn.hub, now_ms: turn.now_ms };
         if let Some(depends) = self.wide(asked, &mut shards, turn, out.buffer()) {
             end_held(out, at, turn.hub, depends);
@@ -236,6 +249,29 @@ impl Session {
             out.end_reply(at, None);
         }
         Flow::More
+    }
+
+    /// QUIPU.TOP: answered when the ranking is there; until then the command stays where it is.
+    fn top(&mut self, n: usize, turn: &mut Turn<'_>, out: &mut Output) -> Flow {
+        let (at, ranker) = (out.position(), &turn.hub.ranker);
+        let ticket = *self.awaited.get_or_insert_with(|| ranker.ask());
+        let Some(top) = ranker.get(ticket) else { return Flow::Wait };
+        self.awaited = None;
+        turn.tally.operation(OperationKind::Top);
+        reply::top(out.buffer(), self.proto, &top, n);
+        let on = top.depends().collect();
+        end_held(out, at, turn.hub, Depends { on, waits: self.read_waits(None) });
+        Flow::More
+    }
+
+    /// Whether a command waits for a ranking.
+    pub(crate) fn is_awaiting(&self) -> bool {
+        self.awaited.is_some()
+    }
+
+    /// Whether it still has to.
+    pub(crate) fn must_await(&self, hub: &Hub) -> bool {
+        self.awaited.is_some_and(|ticket| hub.ranker.get(ticket).is_none())
     }
 
     pub(crate) fn group_max(&self) -> usize {

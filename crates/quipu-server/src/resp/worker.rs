@@ -55,6 +55,8 @@ pub(crate) struct Worker {
     touched: Vec<usize>,
     /// Connections that hold replies from earlier turns.
     waiting: Vec<usize>,
+    /// Connections whose next command waits for a ranking.
+    awaiting: Vec<usize>,
     /// Changes that the node's books do not have yet.
     rebooked: Books,
     /// Since when the loop does not listen, because it could accept nobody.
@@ -89,6 +91,7 @@ impl Worker {
             pipeline: Pipeline::default(),
             touched: Vec::new(),
             waiting: Vec::new(),
+            awaiting: Vec::new(),
             rebooked: Books::default(),
             deaf: None,
             complaint: Complaint::default(),
@@ -133,7 +136,10 @@ impl Worker {
         for event in events {
             match event.data.u64() {
                 LISTENER => self.accept(),
-                WAKER => self.hub.waker(self.index).settle(),
+                WAKER => {
+                    self.hub.waker(self.index).settle();
+                    self.touch_awaiting();
+                }
                 id => self.ready(id as usize, event.flags, &mut turn),
             }
         }
@@ -145,6 +151,18 @@ impl Worker {
             self.hub.relieve();
         }
         self.answer();
+    }
+
+    /// Looks in this turn at those who wait for a ranking: it may be there.
+    fn touch_awaiting(&mut self) {
+        for id in std::mem::take(&mut self.awaiting) {
+            if let Some(connection) = self.connections.get_mut(id).and_then(Option::as_mut)
+                && !connection.marked
+            {
+                connection.marked = true;
+                self.touched.push(id);
+            }
+        }
     }
 
     fn is_held(&self, id: usize) -> bool {
@@ -219,10 +237,10 @@ impl Worker {
                 Progress::Close => return self.close(id),
                 Progress::Stalled | Progress::Done => {}
             }
-            if !connection.can_resume() {
+            if !connection.can_resume(hub) {
                 break;
             }
-            // Commands that had to wait for room in the output go on now.
+            // Commands that had to wait go on now.
             let pipeline = std::mem::take(&mut self.pipeline);
             let mut turn = Turn::begin(hub, &self.peers, pipeline);
             connection.resume(&mut turn);
@@ -235,6 +253,9 @@ impl Worker {
         if connection.output.is_held() {
             connection.marked = true;
             self.waiting.push(id);
+        }
+        if connection.is_awaiting() && !self.awaiting.contains(&id) {
+            self.awaiting.push(id);
         }
         if connection.update_interest(&self.epoll, id as u64).is_err() {
             self.close(id);

@@ -1,8 +1,8 @@
-//! The query of a listing: `match`, `cursor`, `limit`.
+//! The query of a listing: `match`, `cursor`, `limit`; and that of a ranking: `n`.
 
 use std::borrow::Cow;
 
-use quipu_core::limits::NAME_BYTES_MAX;
+use quipu_core::limits::{NAME_BYTES_MAX, TOP_MAX};
 
 use crate::http::percent::{PercentError, decode_query};
 
@@ -14,6 +14,9 @@ pub const LIMIT_DEFAULT: usize = 100;
 
 /// Most counters looked at by one call. Guess: below a millisecond of one core.
 pub const LIMIT_MAX: usize = 1_000;
+
+/// Counters of a ranking where no number is asked for. Guess: a glance.
+pub const TOP_DEFAULT: usize = 10;
 
 /// What a listing asks for.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -38,6 +41,15 @@ pub enum QueryError {
         /// Its name.
         name: String,
     },
+    /// A parameter that a ranking has not.
+    #[error("there is no parameter {name:?}; there is n")]
+    UnknownOfTop {
+        /// Its name.
+        name: String,
+    },
+    /// Not a number of counters.
+    #[error("n is a number from 1 to {TOP_MAX}")]
+    Top,
     /// A parameter that stands twice.
     #[error("the parameter {name} stands twice")]
     Twice {
@@ -90,6 +102,28 @@ pub fn parse_scan(query: &str) -> Result<ScanQuery<'_>, QueryError> {
     Ok(ScanQuery { pattern, cursor: cursor.unwrap_or(0), limit: limit as usize })
 }
 
+/// Reads the query of a ranking: how many counters.
+///
+/// # Errors
+/// Says which parameter is wrong.
+pub fn parse_top(query: &str) -> Result<usize, QueryError> {
+    let mut n = None;
+    for pair in query.split('&').filter(|pair| !pair.is_empty()) {
+        let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
+        let (name, value) = (decode_query(name)?, decode_query(value)?);
+        if &*name != b"n" {
+            let name = String::from_utf8_lossy(&name).into_owned();
+            return Err(QueryError::UnknownOfTop { name });
+        }
+        set_once("n", &mut n, number(&value).ok_or(QueryError::Top)?)?;
+    }
+    let n = n.unwrap_or(TOP_DEFAULT as u64);
+    if !(1..=TOP_MAX as u64).contains(&n) {
+        return Err(QueryError::Top);
+    }
+    Ok(n as usize)
+}
+
 fn set_once<T>(name: &'static str, place: &mut Option<T>, value: T) -> Result<(), QueryError> {
     match place.replace(value) {
         None => Ok(()),
@@ -107,7 +141,7 @@ pub(crate) fn number(text: &[u8]) -> Option<u64> {
 
 #[cfg(test)]
 mod tests {
-    use super::parse_scan;
+    use super::{parse_scan, parse_top};
 
     fn check(query: &str, expected: Result<(Option<&[u8]>, u64, usize), &str>) {
         let parsed = parse_scan(query).map_err(|e| e.to_string());
@@ -121,6 +155,21 @@ mod tests {
         check("match=a*&cursor=18446744073709551615&limit=7", Ok((Some(b"a*"), u64::MAX, 7)));
         check("match=a%26b+c&", Ok((Some(b"a&b c"), 0, 100)));
         check("match=", Ok((Some(b""), 0, 100)));
+    }
+
+    #[test]
+    fn a_ranking_takes_a_number() {
+        let check = |query: &str, expected: Result<usize, &str>| {
+            let parsed = parse_top(query).map_err(|e| e.to_string());
+            assert_eq!(parsed, expected.map_err(str::to_owned), "{query}");
+        };
+        check("", Ok(10));
+        check("n=1000&", Ok(1_000));
+        for query in ["n=0", "n=1001", "n=", "n=-1", "n=x"] {
+            check(query, Err("n is a number from 1 to 1000"));
+        }
+        check("n=1&n=1", Err("the parameter n stands twice"));
+        check("limit=1", Err("there is no parameter \"limit\"; there is n"));
     }
 
     #[test]

@@ -40,6 +40,8 @@ pub enum Endpoint {
     Batch,
     /// Lists counters.
     Scan,
+    /// The greatest counters.
+    Top,
     /// What is known of a stream.
     Stream,
     /// Whether the process works.
@@ -50,6 +52,14 @@ pub enum Endpoint {
     Metrics,
     /// This surface, described for programs.
     OpenApi,
+    /// The page for people.
+    Page,
+    /// What the page does.
+    PageScript,
+    /// How the page looks.
+    PageStyle,
+    /// What the page shows, as it is now.
+    Live,
 }
 
 /// All routes.
@@ -61,11 +71,16 @@ pub const ROUTES: &[Entry] = &[
     entry("POST", TAKE, Endpoint::Take, "take a counter's value and leave 0"),
     entry("POST", "/v1/{namespace}/batch", Endpoint::Batch, "many operations"),
     entry("GET", "/v1/{namespace}/counters", Endpoint::Scan, "list counters"),
+    entry("GET", "/v1/{namespace}/top", Endpoint::Top, "the greatest counters"),
     entry("GET", "/v1/{namespace}/streams/{name}", Endpoint::Stream, "marks of a stream"),
     entry("GET", "/health", Endpoint::Health, "whether the process works"),
     entry("GET", "/ready", Endpoint::Ready, "whether the node serves"),
     entry("GET", "/metrics", Endpoint::Metrics, "figures, as Prometheus text or JSON"),
     entry("GET", "/openapi.json", Endpoint::OpenApi, "this surface, described for programs"),
+    entry("GET", "/", Endpoint::Page, "a page for people"),
+    entry("GET", "/app.js", Endpoint::PageScript, "the script of that page"),
+    entry("GET", "/style.css", Endpoint::PageStyle, "the look of that page"),
+    entry("GET", "/live", Endpoint::Live, "what that page shows, as it is now"),
 ];
 
 const COUNTER: &str = "/v1/{namespace}/counters/{name}";
@@ -84,6 +99,11 @@ impl Endpoint {
     /// Whether operators ask for it, not users: what the admin listener answers.
     pub fn is_operational(self) -> bool {
         matches!(self, Self::Health | Self::Ready | Self::Metrics)
+    }
+
+    /// Whether it is the page for people or belongs to it.
+    pub fn is_of_page(self) -> bool {
+        matches!(self, Self::Page | Self::PageScript | Self::PageStyle | Self::Live)
     }
 }
 
@@ -222,6 +242,9 @@ mod tests {
         check("GET", "/health", Ok((Endpoint::Health, b"")));
         check("GET", "/ready", Ok((Endpoint::Ready, b"")));
         check("GET", "/metrics", Ok((Endpoint::Metrics, b"")));
+        check("GET", "/v1/default/top", Ok((Endpoint::Top, b"")));
+        check("GET", "/", Ok((Endpoint::Page, b"")));
+        check("HEAD", "/live", Ok((Endpoint::Live, b"")));
     }
 
     #[test]
@@ -254,7 +277,7 @@ mod tests {
         assert_eq!(find("GET", "/v1/default/counters/a/take"), no_method("POST"));
         assert_eq!(find("POST", "/health"), no_method("GET, HEAD"));
         assert_eq!(find("PATCH", "/v1/acme/counters/a"), no_method("GET, HEAD, POST, PUT, DELETE"));
-        for path in ["", "/", "/v1", "/v2/default/batch", "/health/", "//health", "*"] {
+        for path in ["", "//", "/v1", "/v2/default/batch", "/health/", "//health", "*"] {
             assert_eq!(find("GET", path), Err(RouteError::NoPath), "{path}");
         }
         let acme = "there is no namespace \"acme\"; the only one is \"default\"";

@@ -6,10 +6,12 @@
 
 use quipu_core::op::{Ack, Action, Op, ReadLevel};
 use quipu_core::outcome::{Outcome, Position, Repeat, Reply, Verdict};
+use quipu_core::top::Top;
 use serde::ser::{Serialize, SerializeMap, SerializeSeq, Serializer};
 
 use crate::http::ask::ack_word;
 use crate::http::problem::{Field, Kind, Problem};
+use crate::json::live::LiveReply;
 
 /// What a reply says beside its outcome.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -220,6 +222,35 @@ impl Serialize for ScanReply {
     }
 }
 
+/// The answer to a ranking.
+#[derive(Debug)]
+pub struct TopReply<'a> {
+    /// The ranking; it may have more than is shown.
+    pub top: &'a Top,
+    /// How many are shown.
+    pub n: usize,
+    /// The durability that it vouches for.
+    pub ack: Ack,
+}
+
+impl Serialize for TopReply<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let Top { items, counters, positions, from_ms, to_ms } = self.top;
+        let shown = items.iter().take(self.n);
+        let items: Vec<ScanItem<'_>> =
+            shown.map(|r| ScanItem { counter: &r.name, value: r.value }).collect();
+        let positions: Vec<String> = positions.iter().map(Position::to_string).collect();
+        let mut map = serializer.serialize_map(Some(6))?;
+        map.serialize_entry("items", &items)?;
+        map.serialize_entry("counters", counters)?;
+        map.serialize_entry("from_ms", from_ms)?;
+        map.serialize_entry("to_ms", to_ms)?;
+        map.serialize_entry("positions", &positions)?;
+        map.serialize_entry("ack", ack_word(self.ack))?;
+        map.end()
+    }
+}
+
 /// The answer about a stream.
 #[derive(Debug)]
 pub struct StreamReply<'a> {
@@ -259,6 +290,8 @@ impl Body for CounterReply<'_> {}
 impl Body for BatchReply<'_> {}
 impl Body for ScanReply {}
 impl Body for StreamReply<'_> {}
+impl Body for TopReply<'_> {}
+impl Body for LiveReply<'_> {}
 impl Body for Problem {}
 
 /// Appends a body.

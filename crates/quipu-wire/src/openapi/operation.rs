@@ -3,7 +3,7 @@
 use crate::http::problem::Kind;
 use crate::http::route::Endpoint;
 use crate::openapi::parameter::{
-    ACK, CURSOR, IDEMPOTENCY_KEY, LIMIT, MATCH, Parameter, READ, STREAM,
+    ACK, CURSOR, IDEMPOTENCY_KEY, LIMIT, MATCH, N, Parameter, READ, STREAM,
 };
 
 /// One route, as programs need to know it.
@@ -77,6 +77,7 @@ const WRITE: &[Kind] = &[
 ];
 
 const ABSENT: &[Kind] = &[Kind::Absent];
+const STOPPING: &[Kind] = &[Kind::Stopping];
 const OVERFLOW: &[Kind] = &[Kind::Overflow];
 const REJECTED: &[Kind] = &[Kind::Overflow, Kind::Rejected];
 
@@ -95,6 +96,11 @@ const NOTHING: Body = Body {
 
 const fn json(schema: &'static str) -> Reply {
     Reply { media_type: "application/json", schema }
+}
+
+/// A file for browsers.
+const fn text(media_type: &'static str) -> Reply {
+    Reply { media_type, schema: "File" }
 }
 
 /// A route without parameters for operators.
@@ -212,6 +218,16 @@ pub const OPERATIONS: &[Operation] = &[
         problems: &[ANY],
     },
     Operation {
+        endpoint: Endpoint::Top,
+        id: "topCounters",
+        query: &[&N],
+        headers: READ_HEADERS,
+        body: None,
+        answers: "the greatest counters, and as of which position each shard was looked at",
+        replies: &[json("Ranking")],
+        problems: &[ANY, STOPPING],
+    },
+    Operation {
         endpoint: Endpoint::Stream,
         id: "getStream",
         query: &[],
@@ -230,6 +246,10 @@ pub const OPERATIONS: &[Operation] = &[
         &[Reply { media_type: "text/plain", schema: "PrometheusText" }, json("Metrics")],
     ),
     plain(Endpoint::OpenApi, "openapi", "this document", &[json("Document")]),
+    plain(Endpoint::Page, "page", "the page", &[text("text/html")]),
+    plain(Endpoint::PageScript, "pageScript", "the script", &[text("text/javascript")]),
+    plain(Endpoint::PageStyle, "pageStyle", "the style sheet", &[text("text/css")]),
+    plain(Endpoint::Live, "live", "figures as they are", &[json("Live")]),
 ];
 
 /// What is said of a route.

@@ -1,9 +1,9 @@
 //! Parameters: parts of the path, of the query, and headers.
 
-use quipu_core::limits::STREAM_BYTES_MAX;
+use quipu_core::limits::{STREAM_BYTES_MAX, TOP_MAX};
 use serde_json::{Map, Value, json};
 
-use crate::http::query::{LIMIT_DEFAULT, LIMIT_MAX, PATTERN_BYTES_MAX};
+use crate::http::query::{LIMIT_DEFAULT, LIMIT_MAX, PATTERN_BYTES_MAX, TOP_DEFAULT};
 use crate::http::route::NAMESPACE;
 use crate::openapi::schema;
 
@@ -97,6 +97,16 @@ pub(crate) const LIMIT: Parameter = Parameter {
     schema: || json!({ "type": "integer", "minimum": 1, "maximum": LIMIT_MAX, "default": LIMIT_DEFAULT }),
 };
 
+/// How many counters of a ranking.
+pub(crate) const N: Parameter = Parameter {
+    id: "n",
+    name: "n",
+    place: "query",
+    purpose: "how many counters, the greatest first",
+    form: "n=",
+    schema: || json!({ "type": "integer", "minimum": 1, "maximum": TOP_MAX, "default": TOP_DEFAULT }),
+};
+
 const NAMESPACE_PART: Parameter = Parameter {
     id: "namespace",
     name: "namespace",
@@ -136,6 +146,7 @@ pub(crate) const ALL: &[&Parameter] = &[
     &MATCH,
     &CURSOR,
     &LIMIT,
+    &N,
 ];
 
 /// The headers, in the order of the documentation.

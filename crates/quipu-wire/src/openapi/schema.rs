@@ -1,6 +1,6 @@
 //! The schemas of bodies. Tests hold them against what the readers take and the writers write.
 
-use quipu_core::limits::{NAME_BYTES_MAX, TTL_MS_MAX};
+use quipu_core::limits::{NAME_BYTES_MAX, TOP_MAX, TTL_MS_MAX};
 use serde_json::{Map, Value, json};
 
 use crate::http::problem::KINDS;
@@ -39,10 +39,13 @@ pub(crate) fn all() -> Value {
         "Reading": reading(),
         "BatchReply": batch_reply(),
         "Listing": listing(),
+        "Ranking": ranking(),
         "Stream": stream(),
         "Condition": closed(&json!({ "status": { "type": "string", "enum": ["ok"] } }), &["status"]),
         "PrometheusText": { "type": "string", "description": "Prometheus's text format" },
         "Metrics": { "type": "object", "description": "each metric by its name" },
+        "File": { "type": "string", "description": "a file of the page for people" },
+        "Live": live(),
         "Document": { "type": "object", "required": ["openapi", "info", "paths"] },
         "Problem": problem(),
     })
@@ -183,6 +186,47 @@ fn listing() -> Value {
         "ack": reference("Ack"),
     });
     closed(&properties, &["items", "cursor", "ack"])
+}
+
+fn ranking() -> Value {
+    let item = json!({ "counter": reference("CounterName"), "value": reference("Value") });
+    let properties = json!({
+        "items": {
+            "type": "array", "items": closed(&item, &["counter", "value"]), "maxItems": TOP_MAX,
+        },
+        "counters": { "type": "integer", "minimum": 0, "description": "how many there are" },
+        "from_ms": { "type": "integer", "description": "the node's time of the first look" },
+        "to_ms": { "type": "integer", "description": "the node's time of the last look" },
+        "positions": { "type": "array", "items": reference("Position") },
+        "ack": reference("Ack"),
+    });
+    closed(&properties, &["items", "counters", "from_ms", "to_ms", "positions", "ack"])
+}
+
+/// Numbers that may pass 2^53 are texts.
+fn live() -> Value {
+    let texts = json!({
+        "type": "object", "additionalProperties": { "type": "string", "pattern": "^-?[0-9]+$" },
+    });
+    let bucket = json!({ "type": "array", "items": { "type": "integer" } });
+    let buckets = json!({ "type": "array", "items": bucket });
+    let count = json!({ "type": "integer", "minimum": 0 });
+    let properties = json!({
+        "version": { "type": "string" },
+        "uptime_ms": count,
+        "now_ms": count,
+        "ack": reference("Ack"),
+        "resp_port": count,
+        "counters": { "type": "string" },
+        "counted": { "type": "string", "description": "adds that counted since the start" },
+        "operations": texts,
+        "levels": texts,
+        "timings": { "type": "object", "additionalProperties": buckets },
+        "top": { "type": ["object", "null"] },
+    });
+    let names = properties.as_object().into_iter().flat_map(|members| members.keys());
+    let required: Vec<&str> = names.map(String::as_str).collect();
+    closed(&properties, &required)
 }
 
 fn stream() -> Value {

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use serde_json::Value;
 
 use crate::http::ask::HEADERS;
-use crate::http::query::parse_scan;
+use crate::http::query::{parse_scan, parse_top};
 use crate::http::route::{Endpoint, ROUTES};
 use crate::json::request::{parse_add, parse_batch, parse_empty, parse_put};
 use crate::openapi::operation::{self, OPERATIONS};
@@ -68,6 +68,13 @@ fn headers_and_query_are_those_that_are_read() {
     let known: BTreeSet<&str> =
         known.split([',', ' ']).filter(|w| !w.is_empty() && *w != "and").collect();
     assert_eq!(known, scan.query.iter().map(|parameter| parameter.name).collect());
+}
+
+#[test]
+fn a_ranking_takes_the_query_that_is_described() {
+    let top = operation::of(Endpoint::Top).expect("it is described");
+    assert_eq!(top.query.iter().map(|parameter| parameter.name).collect::<Vec<_>>(), ["n"]);
+    assert_eq!(parse_top("n=1"), Ok(1));
 }
 
 /// What serde says that it takes, against the members of a schema.

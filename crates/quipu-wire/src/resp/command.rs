@@ -73,6 +73,8 @@ pub enum Command<'a> {
         /// All up to here was answered.
         sequence: u64,
     },
+    /// QUIPU.TOP: how many counters.
+    Top(usize),
     /// QUIPU.USE: the namespace that follows.
     Use(&'a [u8]),
 }

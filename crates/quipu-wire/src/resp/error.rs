@@ -201,6 +201,9 @@ pub enum CommandError {
     /// A durability that only another log can give.
     #[error("ACK quorum needs the Kafka log; this node acknowledges memory or fsync")]
     AckQuorum,
+    /// A ranking of none, or of too many.
+    #[error("the number of counters is from 1 to {max}", max = quipu_core::limits::TOP_MAX)]
+    TopRange,
     /// A read that only a cluster can give.
     #[error("READ cached needs a cluster; this node reads committed or latest")]
     ReadCached,
@@ -243,6 +246,9 @@ pub enum StateError {
     /// EXEC of a group that [`CommandError::spoils_group`] spoiled.
     #[error("Transaction discarded because of previous errors.")]
     ExecAborted,
+    /// QUIPU.TOP in a group.
+    #[error("QUIPU.TOP cannot stand in a group: it looks at all counters while others go on")]
+    TopInGroup,
     /// A command before authentication.
     #[error("Authentication required.")]
     Unauthenticated,

@@ -3,6 +3,7 @@
 use std::fmt::Display;
 
 use quipu_core::outcome::{Outcome, Position, Refusal, Reply, Verdict};
+use quipu_core::top::Top;
 
 use crate::resp::client::ClientLine;
 use crate::resp::command::{Many, Shape};
@@ -329,6 +330,26 @@ pub fn stream(out: &mut Vec<u8>, proto: Proto, checkpoint: Option<u64>, marks: &
         integer(out, i64::from(*shard));
         integer(out, *mark as i64);
     }
+}
+
+/// Writes the answer to QUIPU.TOP: `items`, pairs of name and value, how many `counters` there are,
+/// `from` and `to` in log time, and the `positions` of the shards.
+pub fn top(out: &mut Vec<u8>, proto: Proto, top: &Top, n: usize) {
+    map(out, proto, 5);
+    bulk(out, b"items");
+    array(out, top.items.len().min(n));
+    for ranked in top.items.iter().take(n) {
+        array(out, 2);
+        bulk(out, ranked.name.as_bytes());
+        integer(out, ranked.value);
+    }
+    for (name, number) in [("counters", top.counters), ("from", top.from_ms), ("to", top.to_ms)] {
+        bulk(out, name.as_bytes());
+        integer(out, number as i64);
+    }
+    bulk(out, b"positions");
+    array(out, top.positions.len());
+    top.positions.iter().for_each(|position| put_position(out, position));
 }
 
 /// Writes the answer to CLIENT INFO, of one line, or CLIENT LIST.

@@ -62,7 +62,7 @@ impl Seen {
 
 /// Every kind of operation and every way in which one ends, as RESP lines. Some depend on earlier
 /// ones.
-const COMMANDS: [&str; 23] = [
+const COMMANDS: [&str; 24] = [
     "INCR plain",
     "GET plain",
     "SET edge 9223372036854775807",
@@ -87,6 +87,7 @@ const COMMANDS: [&str; 23] = [
     "QUIPU.ADD told 1 STREAM s 1",
     "QUIPU.STREAM s",
     "QUIPU.CHECKPOINT s 1",
+    "QUIPU.TOP 1",
     "QUIPU.ADD behind 1 ACK memory",
 ];
 

@@ -54,6 +54,7 @@ fn replies_that_depend_on_a_frozen_sync_wait_for_it() {
         streamed,
         ask("GET", "streams/s", ""),
         ask("GET", "counters", ""),
+        ask("GET", "top?n=1", ""),
         ask("POST", "batch", "{\"ops\":[{\"counter\":\"a\",\"get\":true}]}"),
         ask("POST", "batch", "{\"atomic\":true,\"ops\":[{\"counter\":\"a\",\"add\":1,\"max\":1}]}"),
     ];
@@ -61,8 +62,10 @@ fn replies_that_depend_on_a_frozen_sync_wait_for_it() {
     assert!(clients.iter_mut().all(Client::has_nothing));
     server.node.thaw();
     let statuses: Vec<u16> = clients.iter_mut().map(|client| client.receive().status).collect();
-    let expected =
-        [200, 200, 200, 200, 422, 200, 404, 200, 200, 200, 200, 409, 200, 200, 200, 200, 200, 422];
+    let expected = [
+        200, 200, 200, 200, 422, 200, 404, 200, 200, 200, 200, 409, 200, 200, 200, 200, 200, 200,
+        422,
+    ];
     assert_eq!(statuses, expected);
 }
 

@@ -8,10 +8,12 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use parking_lot::{Condvar, Mutex};
+use quipu_core::limits::TOP_MAX;
 use quipu_core::node::{Abort, Nature, Node, StreamView};
 use quipu_core::op::{Ack, Op};
 use quipu_core::outcome::{Dependency, Reply};
 use quipu_core::shard::{Shard, ShardLimits};
+use quipu_core::top::{Pass, Top};
 use tokio::sync::Notify;
 
 use crate::cells::SharedShards;
@@ -148,6 +150,16 @@ impl NodeApi for TestNode {
         depends: &mut Vec<Dependency>,
     ) -> u64 {
         self.node.scan(NOW_MS, (cursor, count), visit, depends)
+    }
+
+    async fn top(&self) -> Option<Arc<Top>> {
+        let mut pass = Pass::new(1, TOP_MAX, NOW_MS);
+        while pass.step(&self.node, NOW_MS) {}
+        Some(Arc::new(pass.finish()))
+    }
+
+    async fn live(&self) -> Vec<u8> {
+        b"{}".to_vec()
     }
 
     fn stream(&self, name: &[u8]) -> StreamView {

@@ -175,6 +175,12 @@ fn a_listing_sees_every_counter_page_by_page() {
     let one = check(client, "GET counters?match=n4&limit=1000", 200, &json!({"cursor": null}));
     assert_eq!(one.json()["items"], json!([{"counter": "n4", "value": 4}]));
     check(client, "GET counters?limit=0", 400, &json!({}));
+    let top = check(client, "GET top?n=2", 200, &json!({"counters": 50, "ack": "fsync"})).json();
+    assert_eq!(
+        top["items"],
+        json!([{"counter": "n49", "value": 49}, {"counter": "n48", "value": 48}])
+    );
+    check(client, "GET top?n=0", 400, &json!({}));
 }
 
 #[test]

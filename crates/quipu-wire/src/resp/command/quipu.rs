@@ -1,5 +1,6 @@
 //! The commands that Redis does not have: tokens, streams, bounds, acknowledgements.
 
+use quipu_core::limits::TOP_MAX;
 use quipu_core::name;
 use quipu_core::op::{Ack, Action, Add, Op, ReadLevel, Token, Ttl};
 
@@ -165,6 +166,13 @@ pub(super) fn stream<'a>(_: &'static str, request: Request<'a>) -> Parsed<'a> {
 pub(super) fn checkpoint<'a>(_: &'static str, request: Request<'a>) -> Parsed<'a> {
     let name = arg(request, 1)?;
     Ok(Command::Checkpoint { name, sequence: unsigned_arg(request, 2)? })
+}
+
+pub(super) fn top<'a>(_: &'static str, request: Request<'a>) -> Parsed<'a> {
+    match unsigned_arg(request, 1)? {
+        n if (1..=TOP_MAX as u64).contains(&n) => Ok(Command::Top(n as usize)),
+        _ => Err(CommandError::TopRange),
+    }
 }
 
 pub(super) fn r#use<'a>(_: &'static str, request: Request<'a>) -> Parsed<'a> {

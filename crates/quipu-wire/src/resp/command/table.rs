@@ -150,6 +150,7 @@ pub const ROWS: &[Row] = &[
     row(("quipu.add", -3), PUT, ONE_KEY, quipu::add, "Adds exactly once, within bounds, and returns value, applied, position and repeat."),
     row(("quipu.get", -2), LOOK, ONE_KEY, quipu::get, "Returns a counter's value and position."),
     row(("quipu.take", -2), CHANGE, ONE_KEY, quipu::take, "Returns a counter's value and leaves 0, exactly once."),
+    row(("quipu.top", 2), SCAN, NO_KEYS, quipu::top, "Returns the greatest counters and as of when."),
     row(("quipu.stream", 2), LOOK, NO_KEYS, quipu::stream, "Returns a stream's checkpoint and its mark on each shard."),
     row(("quipu.checkpoint", 3), PUT, NO_KEYS, quipu::checkpoint, "Stores up to where a stream was answered."),
     row(("quipu.use", 2), CONNECTION, NO_KEYS, quipu::r#use, "Chooses the namespace of the connection."),

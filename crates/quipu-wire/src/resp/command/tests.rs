@@ -216,6 +216,11 @@ fn other_quipu_commands_are_read() {
     check_ok("QUIPU.STREAM s", "Stream(");
     check_ok("QUIPU.CHECKPOINT s 7", "Checkpoint { name: [115], sequence: 7 }");
     check_ok("QUIPU.USE default", "Use(");
+    check_ok("QUIPU.TOP 1000", "Top(1000)");
+    for n in ["0", "1001"] {
+        check_error(&format!("QUIPU.TOP {n}"), "ERR the number of counters is from 1 to 1000");
+    }
+    check_error("QUIPU.TOP -1", "ERR value is not an integer or out of range");
     let cached = "ERR READ cached needs a cluster; this node reads committed or latest";
     check_error("QUIPU.GET k READ cached", cached);
     check_error("QUIPU.GET k READ", "ERR syntax error");

@@ -60,6 +60,8 @@ pub(crate) const HELD: &[Held] = &[
     held("stream repeat", "QUIPU.ADD streamed 1 STREAM s 1", "stream"),
     held("set", "DBSIZE", ":"),
     held("set", "SCAN 0 COUNT 1000", "*[$"),
+    held("set", "QUIPU.TOP 3", "items"),
+    held("set", "GET /v1/default/top?n=3", "items"),
     shown(
         "acknowledgement",
         "POST /v1/default/counters/web {\"add\":3}",
@@ -109,4 +111,5 @@ pub(crate) const FREE_HTTP: &[(&str, &str, &[&str])] = &[
     ("/v1/default/counters/a", "", &["Quipu-Read: latest"]),
     ("/v1/default/counters/memory", "{\"add\":1}", &["Quipu-Ack: memory"]),
     ("/health", "", &[]),
+    ("/live", "", &[]),
 ];
