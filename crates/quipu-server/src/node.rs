@@ -375,7 +375,11 @@ fn start_surfaces(
     }
     let counters = gateway::Listening::counters(listeners.http, &hub.settings);
     let admin = gateway::Listening::admin(listeners.admin, &hub.settings);
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let shared = Arc::clone(hub);
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .on_thread_park(move || shared.commit_for_tasks())
+        .build()?;
     let hub = Arc::clone(hub);
     threads.start("http", move || gateway::serve(&runtime, &hub, counters, admin))?;
     Ok(())
