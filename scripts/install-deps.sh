@@ -20,6 +20,9 @@ python3:python3 awk:gawk node:nodejs npm:npm go:golang-go java:default-jdk-headl
 optional="faketime:faketime fusermount3:fuse3 unshare:util-linux nsenter:util-linux
 setpriv:util-linux nginx:nginx zstd:zstd"
 
+# What only the bench uses.
+optional="$optional wrk:wrk nginx:nginx-light mkfs.ext4:e2fsprogs"
+
 has() { command -v "$1" >/dev/null 2>&1; }
 
 packages_lacking() {
