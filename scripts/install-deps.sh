@@ -22,6 +22,8 @@ setpriv:util-linux nginx:nginx zstd:zstd"
 
 # What the tests of the page and of the live views drive: a browser, and a terminal.
 optional="$optional chromium:chromium chromedriver:chromium-driver script:bsdutils"
+# What only the bench uses.
+optional="$optional wrk:wrk mkfs.ext4:e2fsprogs"
 
 has() { command -v "$1" >/dev/null 2>&1; }
 

@@ -2,15 +2,19 @@
 
 use std::cell::{RefCell, RefMut};
 
+use quipu_core::limits::SHARDS_MAX;
 use quipu_core::node::{Cells, Nature, Node};
 use quipu_core::op::{Action, Add, Op, Token};
+use quipu_core::record;
+use quipu_core::replay::FoldError;
 use quipu_core::shard::{Shard, ShardLimits};
+use quipu_core::snapshot::{ItemValue, Place};
 
 /// The server's own file: it depends on the core alone, and building the server is slow.
-#[path = "../../crates/quipu-server/src/recovery.rs"]
-mod recovery;
+#[path = "../../crates/quipu-server/src/recovery/part.rs"]
+mod part;
 
-pub use self::recovery::Recovering;
+use self::part::Part;
 
 /// The seed of names' hashes.
 pub const SEED: u64 = 7;
@@ -44,9 +48,64 @@ impl Cells for LocalShards {
     fn gate(&self) {}
 }
 
+/// The way from a log to shards that a node takes at its start, on one thread, and with as many
+/// shards as are spoken of.
+#[derive(Debug)]
+pub struct Recovering {
+    part: Part,
+    count: usize,
+}
+
 /// Begins to read a log.
 pub fn recovering() -> Recovering {
-    Recovering::new(SEED, LIMITS)
+    Recovering { part: Part::new(0, 1), count: 0 }
+}
+
+impl Recovering {
+    fn reach(&mut self, id: u16) {
+        while id < SHARDS_MAX && self.count <= usize::from(id) {
+            self.part.push(Shard::new(self.count as u16, SEED, LIMITS));
+            self.count += 1;
+        }
+    }
+
+    /// Takes an item of the snapshot.
+    ///
+    /// # Errors
+    /// It speaks of a shard that cannot be.
+    pub fn load(&mut self, (id, key): &Place, value: &ItemValue) -> Result<(), FoldError> {
+        self.reach(*id);
+        self.part.shard(*id)?.load(key, value);
+        Ok(())
+    }
+
+    /// Folds the payload of a frame.
+    ///
+    /// # Errors
+    /// A record is not understood, or does not follow what was folded before.
+    pub fn fold(&mut self, payload: &[u8]) -> Result<(), FoldError> {
+        let mut rest = payload;
+        while let Ok((header, len)) = record::skip(rest) {
+            self.reach(header.shard);
+            rest = rest.get(len..).unwrap_or(&[]);
+        }
+        // The last may have a head, and no end.
+        record::shard_of(rest).into_iter().for_each(|id| self.reach(id));
+        self.part.fold(payload, &mut Vec::new())
+    }
+
+    /// How many shards there are; none where nothing was said.
+    pub fn count(&self) -> Option<usize> {
+        (self.count > 0).then_some(self.count)
+    }
+
+    /// All shards; a new store gets `count`.
+    pub fn finish(mut self, count: u16) -> Vec<Shard> {
+        if self.count == 0 {
+            self.reach(count - 1);
+        }
+        self.part.into_shards()
+    }
 }
 
 /// Begins a life on recovered shards and does a little of everything with the counters `names`:

@@ -6,6 +6,7 @@
 
 mod bars;
 mod cell;
+mod commit;
 mod connection;
 pub(crate) mod ingest;
 mod machine;
@@ -14,6 +15,7 @@ mod parse;
 mod reader;
 mod report;
 mod rounds;
+mod scale;
 mod server;
 mod statistics;
 
@@ -31,6 +33,8 @@ use crate::ci::cargo;
 
 /// How to call it.
 pub(crate) const USAGE: &str = "usage: cargo xtask bench [options] [-- flags of `quipu serve`]
+       cargo xtask bench scale [options]   ten million counters (scale --help for its options)
+       cargo xtask bench commit [options]  who syncs, measured (commit --help for its options)
 
   --quick          one round of 1 s per cell, results beside the build: a trial, not a measurement
   --rounds N       interleaved rounds (default 5)
@@ -127,6 +131,11 @@ pub(crate) fn build_folder() -> PathBuf {
 /// # Errors
 /// A program is missing or fails. A missed bar is a result and no error.
 pub(crate) fn run(words: &[&str]) -> Result<()> {
+    match words {
+        ["scale", rest @ ..] => return scale::run(rest),
+        ["commit", rest @ ..] => return commit::run(rest),
+        _ => {}
+    }
     let options = Options::parse(words)?;
     let folder = options.dir.join(timestamp());
     fs::create_dir_all(&folder).with_context(|| format!("creating {}", folder.display()))?;
@@ -150,7 +159,12 @@ fn binary(options: &Options) -> Result<PathBuf> {
     if options.peers_only {
         return Ok(PathBuf::new());
     }
-    if let Some(binary) = &options.quipu {
+    release_binary(options.quipu.as_deref())
+}
+
+/// The binary that was given, else the one that is built now.
+fn release_binary(given: Option<&Path>) -> Result<PathBuf> {
+    if let Some(binary) = given {
         return binary.canonicalize().with_context(|| format!("{}", binary.display()));
     }
     checkout::run(&cargo(), &["build", "--release", "--package", "quipu"], &[])?;

@@ -143,6 +143,16 @@ impl<'a> Reader<'a> {
         Err(self.error(what))
     }
 
+    /// Passes over a LEB128 number.
+    ///
+    /// # Errors
+    /// It does not end.
+    #[inline]
+    pub fn skip_varint(&mut self, what: &'static str) -> Result<(), RecordError> {
+        while self.u8(what)? & 0x80 != 0 {}
+        Ok(())
+    }
+
     /// A zigzag number.
     ///
     /// # Errors

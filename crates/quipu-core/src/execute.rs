@@ -77,24 +77,24 @@ impl Shard {
         if let (Some(refusal), true) = (cx.no_room, op.action.is_write()) {
             return Err(refusal);
         }
-        let number = self.sealed + 1;
+        let (number, open, base) = (self.sealed + 1, self.open_distance(), self.touched_base);
         if let Some(cell) = self.counters.find_mut(hash, |c| c.name == op.name)
-            && !cell.expires
+            && !cell.expires()
         {
             let counter = cell.plain();
             let decision = decide(counter, &op.action, time_ms);
             match (decision.effect, &op.action) {
                 (None, _) => {
-                    let touched = seen(cell.touched, &op.action, &decision);
+                    let touched = seen(cell.touched(base), &op.action, &decision);
                     return Ok((outcome(counter, counter, &decision), touched));
                 }
                 (Some(effect), Action::Add(_))
                     if effect.expiry == ExpiryEffect::Keep
-                        && cell.present
+                        && cell.is_present()
                         && self.undo.is_none() =>
                 {
                     let value = effect.after.unwrap_or(0);
-                    cell.append_add(&mut self.open, number, value);
+                    cell.append_add(&mut self.open, open, value);
                     self.time_ms = time_ms;
                     let after = added(counter, &effect);
                     return Ok((outcome(counter, after, &decision), number));
@@ -130,8 +130,8 @@ impl Shard {
         let Some(cell) = self.counters.find(hash, |c| c.name == name) else {
             return (Counter::ABSENT, 0, false);
         };
-        let touched = cell.touched;
-        if !cell.expires {
+        let touched = cell.touched(self.touched_base);
+        if !cell.expires() {
             return (cell.plain(), touched, true);
         }
         let counter = Counter { expires_at: self.expiries.get(name), ..cell.plain() };
@@ -356,8 +356,8 @@ impl Shard {
         let time_ms = self.decision_time(now_ms);
         self.counters.scan(from, count, |cell| {
             let expired =
-                cell.expires && self.expiries.get(&cell.name).is_some_and(|at| at <= time_ms);
-            if cell.present && !expired {
+                cell.expires() && self.expiries.get(&cell.name).is_some_and(|at| at <= time_ms);
+            if cell.is_present() && !expired {
                 visit(&cell.name, cell.value);
             }
         })

@@ -16,6 +16,7 @@
 pub mod batch;
 pub mod bytes;
 pub mod canary;
+mod cell;
 pub mod clock;
 pub mod decide;
 pub mod effect;

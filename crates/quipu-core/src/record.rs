@@ -245,6 +245,56 @@ pub fn read<'a, E: From<RecordError>>(
     Ok((header, r.at()))
 }
 
+/// Whose record stands at the front of `bytes`.
+///
+/// # Errors
+/// It is too short, or of no known kind.
+pub fn shard_of(bytes: &[u8]) -> Result<u16, RecordError> {
+    read_header(&mut Reader::new(bytes)).map(|header| header.shard)
+}
+
+/// Passes over one record at the front of `bytes`; returns its head and length. Lengths are checked,
+/// what the items say is not: [`read`] does that.
+///
+/// # Errors
+/// The record ends too early, or is of no known kind.
+pub fn skip(bytes: &[u8]) -> Result<(Header, usize), RecordError> {
+    let mut r = Reader::new(bytes);
+    let header = read_header(&mut r)?;
+    match header.kind {
+        Kind::Epoch | Kind::Barrier => {}
+        Kind::Config => _ = r.u64("window")?,
+        Kind::Batch => {
+            let counts = [r.u32("slots")?, r.u32("tokens")?, r.u32("streams")?];
+            for _ in 0..counts[0] {
+                skip_slot(&mut r)?;
+            }
+            for _ in 0..counts[1] {
+                read_token(&mut r, &header)?;
+            }
+            for _ in 0..counts[2] {
+                read_stream(&mut r)?;
+            }
+        }
+    }
+    Ok((header, r.at()))
+}
+
+fn skip_slot(r: &mut Reader<'_>) -> Result<(), RecordError> {
+    let flags = r.flags(SLOT_FLAGS, "slot flags")?;
+    let len = usize::from(r.u8("name length")?) + 1;
+    r.take(len, "name")?;
+    let is_add = flags & ADD != 0;
+    let numbers = u8::from(flags & ONE_OP == 0)
+        + u8::from(is_add || flags & BEFORE != 0)
+        + u8::from(flags & AFTER != 0)
+        + u8::from((flags & EXPIRY) >> EXPIRY_SHIFT == 2);
+    for _ in 0..numbers {
+        r.skip_varint("number")?;
+    }
+    Ok(())
+}
+
 /// Reads the head of a record alone.
 ///
 /// # Errors

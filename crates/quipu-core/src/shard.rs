@@ -10,12 +10,13 @@ use stdx::hash::hash64;
 
 use crate::batch::{Batch, Mark};
 use crate::canary::{self, Bug};
-use crate::effect::{Counter, Effect, ExpiryEffect, fold};
+use crate::cell::{Cell, TOUCHED_MAX};
+use crate::effect::{Counter, Effect, fold};
 use crate::expiry::Expiries;
 use crate::name::Name;
 use crate::record::{Header, Kind, put_small};
 use crate::stream::{Stream, Streams};
-use crate::table::{Hashed, Table};
+use crate::table::Table;
 use crate::token::Tokens;
 use crate::top::Watch;
 
@@ -36,6 +37,10 @@ pub struct Shard {
     pub(crate) sealed: u64,
     /// Newest batch before this epoch: what untouched counters depend on, durable since the start.
     pub(crate) recovered: u64,
+    /// Cells say what touched them as a distance from this batch.
+    pub(crate) touched_base: u64,
+    /// Whether this life has touched a cell.
+    has_touched: bool,
     /// Log time of the open batch, or of the newest record.
     pub(crate) time_ms: u64,
     pub(crate) window_ms: u64,
@@ -53,25 +58,6 @@ pub struct Shard {
     pub(crate) expired: u64,
     /// What changes while somebody looks at all of it in several steps.
     pub(crate) watch: Option<Box<Watch>>,
-}
-
-/// One counter in the table.
-#[derive(Debug, Clone)]
-pub(crate) struct Cell {
-    pub(crate) name: Name,
-    pub(crate) value: i64,
-    /// The newest batch that touched it; 0 where that was before this start.
-    pub(crate) touched: u64,
-    /// Its slot in the open batch, valid while `touched` is the open batch.
-    pub(crate) slot: u32,
-    pub(crate) present: bool,
-    pub(crate) expires: bool,
-}
-
-impl Hashed for Cell {
-    fn hash(&self, seed: u64) -> u64 {
-        hash64(seed, self.name.as_bytes())
-    }
 }
 
 /// What a group needs to take itself back.
@@ -109,6 +95,8 @@ impl Shard {
             epoch: 0,
             sealed: 0,
             recovered: 0,
+            touched_base: 0,
+            has_touched: false,
             time_ms: 0,
             window_ms: crate::limits::TOKEN_WINDOW_MS,
             limits,
@@ -131,6 +119,10 @@ impl Shard {
         assert!(self.open.is_empty(), "a life begins before its first operation");
         let steps_back = canary::is(Bug::LogTimeStepsBack);
         self.recovered = self.sealed;
+        if std::mem::take(&mut self.has_touched) {
+            self.rebase(self.sealed);
+        }
+        self.touched_base = self.sealed;
         self.time_ms = if steps_back { now_ms } else { self.time_ms.max(now_ms) };
         if canary::is(Bug::EpochReused) && self.epoch > 0 {
             return;
@@ -223,7 +215,7 @@ impl Shard {
     /// A counter as it is, without looking at the time.
     pub fn peek(&self, name: &str) -> Counter {
         let hash = hash64(self.seed, name.as_bytes());
-        let found = self.counters.find(hash, |c| c.name == name).filter(|c| c.present);
+        let found = self.counters.find(hash, |c| c.name == name).filter(|c| c.is_present());
         found.map_or(Counter::ABSENT, |c| Counter {
             value: Some(c.value),
             expires_at: self.expiries.get(name),
@@ -254,7 +246,27 @@ impl Shard {
         self.sealed += 1;
         self.open.encode(&self.header(Kind::Batch), out);
         self.open.clear();
+        self.has_touched = true;
+        if self.sealed - self.touched_base >= u64::from(TOUCHED_MAX) {
+            self.recovered = self.recovered.max(durable);
+            self.rebase(durable);
+        }
         Some(self.sealed)
+    }
+
+    /// Counts what touched the cells from `base` on, up to which all is durable: a cell that was
+    /// touched before is as one that this life did not touch. Cost: a pass over the shard, once in
+    /// 2^32 batches.
+    fn rebase(&mut self, base: u64) {
+        let by = base.saturating_sub(self.touched_base);
+        self.counters.iter_mut().for_each(|cell| cell.rebase(by));
+        self.touched_base += by;
+    }
+
+    /// The number of the open batch as cells note it.
+    #[inline]
+    pub(crate) fn open_distance(&self) -> u32 {
+        (self.sealed + 1 - self.touched_base) as u32
     }
 
     /// Removes tombstones whose deletion is durable.
@@ -266,7 +278,10 @@ impl Shard {
             let hash = hash64(self.seed, name.as_bytes());
             let (batch, name) = (*batch, name.clone());
             self.tombstones.pop_front();
-            self.counters.remove(hash, |c| c.name == name && !c.present && c.touched <= batch);
+            let base = self.touched_base;
+            let is_buried =
+                |c: &Cell| c.name == name && !c.is_present() && c.touched(base) <= batch;
+            self.counters.remove(hash, is_buried);
         }
     }
 
@@ -274,27 +289,20 @@ impl Shard {
     pub(crate) fn write_effect(&mut self, hash: u64, name: &str, effect: &Effect, time_ms: u64) {
         self.note_undo(hash, name);
         self.time_ms = time_ms;
-        let number = self.sealed + 1;
-        if self.counters.find(hash, |c| c.name == name).is_none() {
-            let (name, slot) = (Name::new(name), u32::MAX);
-            let fresh = Cell { name, value: 0, touched: 0, slot, present: false, expires: false };
-            self.counters.insert(hash, fresh);
-        }
-        let found = self.counters.find_mut(hash, |c| c.name == name);
-        let cell = found.expect("it was there or was just inserted");
-        let expires_at = if cell.expires { self.expiries.get(name) } else { None };
-        let before = Counter { value: cell.present.then_some(cell.value), expires_at };
+        let (number, open) = (self.sealed + 1, self.open_distance());
+        let fresh = || Cell::new(Name::new(name));
+        let cell = self.counters.find_or_insert(hash, |c| c.name == name, fresh);
+        let expires_at = if cell.expires() { self.expiries.get(name) } else { None };
+        let before = Counter { expires_at, ..cell.plain() };
         let after = fold(before, effect).expect("the effect was decided on this counter");
-        cell.append(&mut self.open, number, effect);
+        cell.append(&mut self.open, open, effect);
         self.present =
-            self.present + usize::from(after.value.is_some()) - usize::from(cell.present);
-        cell.present = after.value.is_some();
-        cell.value = after.value.unwrap_or(0);
-        cell.expires = after.expires_at.is_some();
+            self.present + usize::from(after.value.is_some()) - usize::from(cell.is_present());
+        cell.put(after);
         if after.expires_at != before.expires_at {
             self.expiries.put(&cell.name, after.expires_at);
         }
-        if !cell.present {
+        if after.value.is_none() {
             self.tombstones.push_back((number, cell.name.clone()));
         }
     }
@@ -363,49 +371,13 @@ impl Shard {
     }
 
     fn note_undo(&mut self, hash: u64, name: &str) {
+        let open = self.open_distance();
         let Some(undo) = &mut self.undo else { return };
         let found = self.counters.find(hash, |c| c.name == name);
         let slot = found
-            .filter(|c| c.touched == self.sealed + 1)
-            .and_then(|c| Some((c.slot, self.open.slot_content(c.slot)?)));
+            .and_then(|c| c.open_slot(open))
+            .and_then(|slot| Some((slot, self.open.slot_content(slot)?)));
         let before = found.map(|c| (c.clone(), self.expiries.get(name)));
         undo.cells.push(CellUndo { name: Name::new(name), before, slot });
-    }
-}
-
-impl Cell {
-    /// Puts a cell back as it was before a group.
-    fn take_back(&mut self, before: Self) {
-        let done = std::mem::replace(self, before);
-        if canary::is(Bug::AbortKeepsEffect) && self.present && done.present {
-            (self.value, self.slot) = (done.value, u32::MAX);
-        }
-    }
-
-    /// The counter of a cell without expiry.
-    #[inline]
-    pub(crate) fn plain(&self) -> Counter {
-        Counter { value: self.present.then_some(self.value), expires_at: None }
-    }
-
-    /// Puts an effect into the open batch `number`: into its slot where both are adds.
-    #[inline]
-    pub(crate) fn append(&mut self, open: &mut Batch, number: u64, effect: &Effect) {
-        let extended = self.touched == number
-            && open.extend_slot(self.slot, effect).expect("effects of one counter follow on");
-        if !extended {
-            self.slot = open.open_slot(&self.name, *effect);
-        }
-        self.touched = number;
-    }
-
-    /// The way of most operations: an add to a counter that is there and does not expire.
-    #[inline]
-    pub(crate) fn append_add(&mut self, open: &mut Batch, number: u64, after: i64) {
-        let effect = Effect::add(self.value, after, ExpiryEffect::Keep);
-        let before = self.plain();
-        self.append(open, number, &effect);
-        let folded = fold(before, &effect).expect("the effect was decided on this counter");
-        self.value = folded.value.unwrap_or(0);
     }
 }

@@ -369,6 +369,29 @@ pub fn read_item(body: &[u8]) -> Result<(Place, ItemValue), RecordError> {
     if r.is_done() { Ok((place, value)) } else { Err(r.error("bytes after the item")) }
 }
 
+/// Reads items that follow each other, each with its length before it, and checks that they rise
+/// from `last` on, which is brought up to the last of them.
+///
+/// # Errors
+/// One is not understood, or out of order.
+pub fn read_items(
+    items: &[u8],
+    last: &mut Option<Place>,
+    mut visit: impl FnMut(&Place, ItemValue),
+) -> Result<(), RecordError> {
+    let mut r = Reader::new(items);
+    while !r.is_done() {
+        let length = r.varint("item length")? as usize;
+        let (place, value) = read_item(r.take(length, "item")?)?;
+        if last.as_ref().is_some_and(|last| *last >= place) {
+            return Err(r.error("the order of the items"));
+        }
+        visit(&place, value);
+        *last = Some(place);
+    }
+    Ok(())
+}
+
 /// Reads one change body (without its length).
 ///
 /// # Errors

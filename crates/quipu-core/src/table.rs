@@ -1,20 +1,26 @@
-//! A hash table that grows in small steps: extendible hashing over pages of a fixed maximum.
+//! A hash table that grows in small steps: extendible hashing over small dense pages.
 //!
 //! No insert ever moves more than one page, so there is no stall at any size. A page covers a range
 //! of *order* (some bits of the hash), and a split keeps ranges in order: a scan by order sees every
 //! entry that exists throughout.
 //!
-//! Bits of the 64-bit hash: 47..=56 choose the shard, 46 downward choose the page, and the page's
-//! own table uses the lowest and the 7 highest. None is used twice at sizes that occur.
+//! A page holds its entries without gaps, and one byte of each entry's hash, its tag, side by side.
+//! To find an entry is to search those bytes, two cache lines of them, and to compare what has the
+//! same tag. So the load of a hash table does not multiply the size of entries: some five bytes for
+//! each entry are overhead.
+//!
+//! Bits of the 64-bit hash: 47..=56 choose the shard, 46 downward choose the page, and the lowest
+//! eight are the tag. None is used twice at sizes that occur.
 
-use hashbrown::HashTable;
+mod blocks;
+mod page;
 
-/// Most entries of a page: 7/8 of 1,024 buckets, the load at which the page's table would double.
-/// Splitting it takes about 10 us. Guess from the cost of a move (about 10 ns).
-const PAGE_ENTRIES_MAX: usize = 896;
+use blocks::Blocks;
+use page::{PAGE_ENTRIES_MAX, Page};
 
-/// Deepest directory. Beyond it pages grow instead; 2^26 pages hold over 10^10 entries.
-const DEPTH_MAX: u32 = 26;
+/// Deepest directory. 2^22 pages hold over 10^8 entries, and a node has a table for each of its
+/// shards. What finds no place then is kept aside and compared one by one.
+const DEPTH_MAX: u8 = 22;
 
 /// Position of the page-choosing bits: they become the highest.
 const ORDER_SHIFT: u32 = 17;
@@ -28,17 +34,14 @@ pub trait Hashed {
 /// The table. `E` is found by hash and a comparison.
 #[derive(Debug)]
 pub struct Table<E> {
-    pages: Vec<Page<E>>,
+    pages: Vec<Page>,
+    blocks: Blocks<E>,
     directory: Vec<u32>,
-    depth: u32,
+    depth: u8,
     seed: u64,
     len: usize,
-}
-
-#[derive(Debug)]
-struct Page<E> {
-    entries: HashTable<E>,
-    depth: u32,
+    /// Entries without a place in their page: only a hash that fails at its purpose gets there.
+    strays: Vec<E>,
 }
 
 /// The place of a hash in scan order.
@@ -56,8 +59,15 @@ pub fn shard_bits(hash: u64) -> u16 {
 impl<E: Hashed> Table<E> {
     /// An empty table whose entries are hashed under `seed`.
     pub fn new(seed: u64) -> Self {
-        let page = Page { entries: HashTable::new(), depth: 0 };
-        Self { pages: vec![page], directory: vec![0], depth: 0, seed, len: 0 }
+        Self {
+            pages: vec![Page::new(0)],
+            blocks: Blocks::new(),
+            directory: vec![0],
+            depth: 0,
+            seed,
+            len: 0,
+            strays: Vec::new(),
+        }
     }
 
     /// How many entries it holds.
@@ -76,53 +86,105 @@ impl<E: Hashed> Table<E> {
         self.directory[slot as usize] as usize
     }
 
+    /// The place of an entry in its page.
+    #[inline]
+    fn place(&self, page: usize, hash: u64, mut same: impl FnMut(&E) -> bool) -> Option<usize> {
+        let page = &self.pages[page];
+        page.places(hash).find(|at| page.get(&self.blocks, *at).is_some_and(&mut same))
+    }
+
     /// Finds an entry.
     #[inline]
-    pub fn find(&self, hash: u64, same: impl FnMut(&E) -> bool) -> Option<&E> {
-        self.pages[self.page_index(hash)].entries.find(hash, same)
+    pub fn find(&self, hash: u64, mut same: impl FnMut(&E) -> bool) -> Option<&E> {
+        let page = &self.pages[self.page_index(hash)];
+        let mut tagged = page.places(hash).filter_map(|at| page.get(&self.blocks, at));
+        tagged.find(|entry| same(entry)).or_else(|| self.strays.iter().find(|e| same(e)))
     }
 
     /// Asks for the memory of an entry that will be looked for soon, without waiting for it.
     #[inline]
     pub fn prefetch(&self, hash: u64) {
         let page = &self.pages[self.page_index(hash)];
-        // Nothing is compared, so nothing is waited for: only the candidates' places are wanted.
-        let _none = page.entries.find(hash, |entry| {
-            stdx::prefetch::prefetch(entry);
-            false
-        });
+        // Nothing is compared, so nothing is waited for but the tags.
+        page.places(hash).for_each(|at| page.prefetch_entry(&self.blocks, at));
+    }
+
+    /// Asks for the memory of the page of an entry: the first half of what [`Table::prefetch`] waits
+    /// for.
+    #[inline]
+    pub fn prefetch_page(&self, hash: u64) {
+        self.pages[self.page_index(hash)].prefetch();
     }
 
     /// Finds an entry to change; its hash must stay.
     #[inline]
-    pub fn find_mut(&mut self, hash: u64, same: impl FnMut(&E) -> bool) -> Option<&mut E> {
+    pub fn find_mut(&mut self, hash: u64, mut same: impl FnMut(&E) -> bool) -> Option<&mut E> {
         let page = self.page_index(hash);
-        self.pages[page].entries.find_mut(hash, same)
+        match self.place(page, hash, &mut same) {
+            Some(at) => self.pages[page].get_mut(&mut self.blocks, at)?.as_mut(),
+            None => self.strays.iter_mut().find(|entry| same(entry)),
+        }
     }
 
     /// Inserts an entry that is not in the table and returns it. Cost: at most one page is moved.
     pub fn insert(&mut self, hash: u64, entry: E) -> &mut E {
         debug_assert_eq!(hash, entry.hash(self.seed), "an entry is filed under its own hash");
+        self.len += 1;
         let mut page = self.page_index(hash);
-        while self.pages[page].entries.len() >= PAGE_ENTRIES_MAX && self.split(page) {
+        while self.pages[page].len() == PAGE_ENTRIES_MAX {
+            if !self.split(page) {
+                self.strays.push(entry);
+                return self.strays.last_mut().expect("it was just pushed");
+            }
             page = self.page_index(hash);
         }
-        self.len += 1;
-        let seed = self.seed;
-        self.pages[page].entries.insert_unique(hash, entry, |e| e.hash(seed)).into_mut()
+        self.pages[page].push(&mut self.blocks, hash, entry)
+    }
+
+    /// Finds an entry to change; its hash must stay. Inserts what `fresh` makes where there is none.
+    pub fn find_or_insert(
+        &mut self,
+        hash: u64,
+        mut same: impl FnMut(&E) -> bool,
+        fresh: impl FnOnce() -> E,
+    ) -> &mut E {
+        let page = self.page_index(hash);
+        if let Some(at) = self.place(page, hash, &mut same) {
+            let place = self.pages[page].get_mut(&mut self.blocks, at);
+            return place.and_then(Option::as_mut).expect("an entry was found there");
+        }
+        if let Some(at) = self.strays.iter().position(&mut same) {
+            return &mut self.strays[at];
+        }
+        self.insert(hash, fresh())
     }
 
     /// Removes an entry.
-    pub fn remove(&mut self, hash: u64, same: impl FnMut(&E) -> bool) -> Option<E> {
+    pub fn remove(&mut self, hash: u64, mut same: impl FnMut(&E) -> bool) -> Option<E> {
         let page = self.page_index(hash);
-        let found = self.pages[page].entries.find_entry(hash, same).ok()?;
+        let removed = if let Some(at) = self.place(page, hash, &mut same) {
+            self.pages[page].remove(&mut self.blocks, at)?
+        } else {
+            let at = self.strays.iter().position(same)?;
+            self.strays.swap_remove(at)
+        };
         self.len -= 1;
-        Some(found.remove().0)
+        Some(removed)
+    }
+
+    /// The entries of a page.
+    fn entries(&self, page: &Page) -> impl Iterator<Item = &E> {
+        (0..page.len()).filter_map(|at| page.get(&self.blocks, at))
     }
 
     /// Every entry, in no order.
     pub fn iter(&self) -> impl Iterator<Item = &E> {
-        self.pages.iter().flat_map(|p| p.entries.iter())
+        self.pages.iter().flat_map(|page| self.entries(page)).chain(&self.strays)
+    }
+
+    /// Every entry, in no order, to change; hashes must stay.
+    pub fn iter_mut(&mut self) -> impl Iterator<Item = &mut E> {
+        self.blocks.iter_mut().chain(&mut self.strays)
     }
 
     /// Visits entries from `from` on in scan order, about `count` of them (one page at least, and
@@ -132,7 +194,7 @@ impl<E: Hashed> Table<E> {
         let mut seen = 0;
         loop {
             let slot = if self.depth == 0 { 0 } else { at >> (64 - self.depth) };
-            let page = &self.pages[self.directory[slot as usize] as usize];
+            let page = self.directory[slot as usize] as usize;
             let found = self.in_order(page, at);
             let fits = count.saturating_sub(seen).min(found.len());
             // Entries of one order stay together, or the cursor would pass over some of them.
@@ -143,7 +205,7 @@ impl<E: Hashed> Table<E> {
             if let Some((next, _)) = found.get(end) {
                 return Some(*next);
             }
-            at = page_end(at, page.depth)?;
+            at = page_end(at, self.pages[page].depth)?;
             if seen >= count {
                 return Some(at);
             }
@@ -154,12 +216,17 @@ impl<E: Hashed> Table<E> {
     /// walk over rising numbers sees every entry that exists throughout: what is split off a page
     /// gets a number above all others. It may see an entry twice.
     pub fn visit_page(&self, page: usize, visit: impl FnMut(&E)) -> bool {
-        self.pages.get(page).map(|page| page.entries.iter().for_each(visit)).is_some()
+        let Some(found) = self.pages.get(page) else { return false };
+        let ours = |entry: &&E| self.page_index(entry.hash(self.seed)) == page;
+        self.entries(found).chain(self.strays.iter().filter(ours)).for_each(visit);
+        true
     }
 
     /// The entries of a page from order `at` on, sorted.
-    fn in_order<'a>(&self, page: &'a Page<E>, at: u64) -> Vec<(u64, &'a E)> {
-        let with_order = page.entries.iter().map(|e| (order(e.hash(self.seed)), e));
+    fn in_order(&self, page: usize, at: u64) -> Vec<(u64, &E)> {
+        let ours = |entry: &&E| self.page_index(entry.hash(self.seed)) == page;
+        let entries = self.entries(&self.pages[page]).chain(self.strays.iter().filter(ours));
+        let with_order = entries.map(|entry| (order(entry.hash(self.seed)), entry));
         let mut found: Vec<_> = with_order.filter(|(o, _)| *o >= at).collect();
         found.sort_by_key(|(o, _)| *o);
         found
@@ -175,26 +242,22 @@ impl<E: Hashed> Table<E> {
             self.directory = self.directory.iter().flat_map(|&p| [p, p]).collect();
             self.depth += 1;
         }
-        let seed = self.seed;
-        let old = std::mem::take(&mut self.pages[page].entries);
-        let half = PAGE_ENTRIES_MAX / 2;
-        let (mut low, mut high) = (HashTable::with_capacity(half), HashTable::with_capacity(half));
-        let mut high_order = None;
-        for entry in old {
-            let hash = entry.hash(seed);
-            let into = if order(hash) >> (63 - depth) & 1 == 0 { &mut low } else { &mut high };
-            high_order = Some(order(hash));
-            into.insert_unique(hash, entry, |e| e.hash(seed));
+        let mut old = std::mem::replace(&mut self.pages[page], Page::new(depth + 1));
+        let high_page = self.pages.len();
+        self.pages.push(Page::new(depth + 1));
+        let mut any_order = 0;
+        while let Some(entry) = old.remove(&mut self.blocks, old.len().wrapping_sub(1)) {
+            let hash = entry.hash(self.seed);
+            any_order = order(hash);
+            let into = if any_order >> (63 - depth) & 1 == 0 { page } else { high_page };
+            self.pages[into].push(&mut self.blocks, hash, entry);
         }
-        self.pages[page] = Page { entries: low, depth: depth + 1 };
-        self.pages.push(Page { entries: high, depth: depth + 1 });
-        let high_page = (self.pages.len() - 1) as u32;
-        self.redirect(high_order.unwrap_or(0), depth, high_page);
+        self.redirect(any_order, depth, high_page as u32);
         true
     }
 
     /// Points the upper half of the range of a page of `depth`, found by any order in it, to `page`.
-    fn redirect(&mut self, any_order: u64, depth: u32, page: u32) {
+    fn redirect(&mut self, any_order: u64, depth: u8, page: u32) {
         let prefix = if depth == 0 { 0 } else { any_order >> (64 - depth) };
         let span = 1_usize << (self.depth - depth);
         let start = prefix as usize * span;
@@ -205,7 +268,7 @@ impl<E: Hashed> Table<E> {
 }
 
 /// The first order after the range of the page that holds `at`, or none after the last.
-fn page_end(at: u64, depth: u32) -> Option<u64> {
+fn page_end(at: u64, depth: u8) -> Option<u64> {
     if depth == 0 {
         return None;
     }
@@ -271,6 +334,29 @@ mod tests {
             }
         }
         assert!((0..5_000).all(|i| seen.contains(&i)));
+    }
+
+    #[derive(Debug)]
+    struct Colliding(u64);
+
+    impl Hashed for Colliding {
+        fn hash(&self, _seed: u64) -> u64 {
+            7
+        }
+    }
+
+    #[test]
+    fn entries_that_no_split_parts_are_found_and_removed_all_the_same() {
+        let mut table = Table::new(7);
+        for i in 0..300 {
+            table.insert(7, Colliding(i));
+        }
+        for i in (0..300).rev() {
+            assert!(table.find(7, |e| e.0 == i).is_some(), "{i}");
+            assert_eq!(table.remove(7, |e| e.0 == i).map(|e| e.0), Some(i));
+            assert!(table.find(7, |e| e.0 == i).is_none(), "{i}");
+        }
+        assert!(table.is_empty());
     }
 
     #[test]

@@ -4,7 +4,9 @@
 //! damaged later; the one before it and the log since then still tell everything.
 
 use std::error::Error;
+use std::ops::Range;
 
+use quipu_core::bytes::Reader as Numbers;
 use quipu_core::snapshot::{ItemValue, Place, ShardMeta, read_item};
 
 use crate::{
@@ -113,18 +115,83 @@ pub(crate) fn check<S: Storage>(
 ) -> Result<Snapshot, SortedFileError> {
     let file = name(position);
     let mut items = Items::open(storage, &file)?;
-    let (found, expected) = (items.reader.header.store_id, store_id);
-    if found != expected {
-        return Err(SortedFileError::Foreign { file, found, expected });
-    }
-    if items.reader.header.position != position {
-        return Err(SortedFileError::Damaged { file, offset: 0, what: "the position" });
-    }
+    items.is_of(store_id, position)?;
     while let Some((place, value)) = items.next()? {
         visit(&place, &value);
     }
     let bytes = items.reader.bytes();
     Ok(Snapshot { position, file, bytes, footer: items.reader.footer })
+}
+
+/// Reads a snapshot whole, checks all of it but what its items say, and hands the items on as they
+/// stand, each with its length before it, some 64 KiB of one shard at a time, shards in order. So
+/// others can read them, on other threads.
+///
+/// # Errors
+/// See [`SortedFileError`].
+pub fn read_shards<S, E>(
+    storage: &S,
+    store_id: u64,
+    position: u64,
+    mut visit: impl FnMut(u16, Vec<u8>) -> Result<(), E>,
+) -> Result<Snapshot, SortedFileError>
+where
+    S: Storage,
+    E: Error + Send + Sync + 'static,
+{
+    let file = name(position);
+    let mut items = Items::open(storage, &file)?;
+    items.is_of(store_id, position)?;
+    let mut shard = 0;
+    while let Some(block) = items.reader.block()? {
+        let runs = runs(&block).map_err(|what| items.reader.damaged(what))?;
+        let whole = runs.len() == 1;
+        let mut block = Some(block);
+        for run in runs {
+            if run.shard < shard {
+                return Err(items.reader.damaged("the order of the shards"));
+            }
+            shard = run.shard;
+            items.reader.note_items(run.items);
+            // Nearly all blocks are of one shard: those are not copied.
+            let bytes = if whole { block.take() } else { block.clone() };
+            let mut bytes = bytes.unwrap_or_default();
+            bytes.truncate(run.range.end);
+            bytes.drain(..run.range.start);
+            visit(shard, bytes).map_err(|source| SortedFileError::Visit {
+                file: file.clone(),
+                source: Box::new(source),
+            })?;
+        }
+    }
+    let bytes = items.reader.bytes();
+    Ok(Snapshot { position, file, bytes, footer: items.reader.footer })
+}
+
+/// Items of one shard that stand together in a block.
+struct Run {
+    shard: u16,
+    range: Range<usize>,
+    items: u64,
+}
+
+/// Parts a block by shards: each item begins with its length and its shard.
+fn runs(block: &[u8]) -> Result<Vec<Run>, &'static str> {
+    let mut runs: Vec<Run> = Vec::new();
+    let mut at = 0;
+    while let Some(rest) = block.get(at..).filter(|rest| !rest.is_empty()) {
+        let mut numbers = Numbers::new(rest);
+        let length = numbers.varint("length").map_err(|_| "the length of an item")?;
+        let end = usize::try_from(length).ok().and_then(|l| (at + numbers.at()).checked_add(l));
+        let end = end.filter(|end| *end <= block.len()).ok_or("the length of an item")?;
+        let shard = numbers.u16("shard").map_err(|_| "the shard of an item")?;
+        match runs.last_mut() {
+            Some(run) if run.shard == shard => (run.range.end, run.items) = (end, run.items + 1),
+            _ => runs.push(Run { shard, range: at..end, items: 1 }),
+        }
+        at = end;
+    }
+    Ok(runs)
 }
 
 /// What a snapshot is by its own word, nothing of it read: only a deliberate bug believes that.
@@ -166,6 +233,18 @@ impl<S: Storage> Items<S> {
             return Err(SortedFileError::Damaged { file, offset: 0, what: "the kind" });
         }
         Ok(Self { reader, last: None })
+    }
+
+    /// Checks that it is of this store, and of the position in its name.
+    fn is_of(&self, expected: u64, position: u64) -> Result<(), SortedFileError> {
+        let (file, found) = (self.reader.name.clone(), self.reader.header.store_id);
+        if found != expected {
+            return Err(SortedFileError::Foreign { file, found, expected });
+        }
+        if self.reader.header.position != position {
+            return Err(SortedFileError::Damaged { file, offset: 0, what: "the position" });
+        }
+        Ok(())
     }
 
     pub(crate) fn next(&mut self) -> Result<Option<(Place, ItemValue)>, SortedFileError> {

@@ -358,7 +358,7 @@ impl<F: StorageFile> Reader<F> {
         self.end + FOOTER_BYTES as u64
     }
 
-    fn damaged(&self, what: &'static str) -> SortedFileError {
+    pub(crate) fn damaged(&self, what: &'static str) -> SortedFileError {
         SortedFileError::Damaged { file: self.name.clone(), offset: self.offset, what }
     }
 
@@ -378,6 +378,18 @@ impl<F: StorageFile> Reader<F> {
         self.at = range.end;
         self.seen.items += 1;
         Ok(self.block.get(range))
+    }
+
+    /// Returns all items of the next block, each with its length before it; none after the last,
+    /// when the whole file has checked. Not to be mixed with [`Reader::next`]. The caller counts the
+    /// items.
+    pub(crate) fn block(&mut self) -> Result<Option<Vec<u8>>, SortedFileError> {
+        Ok(self.next_block()?.then(|| std::mem::take(&mut self.block)))
+    }
+
+    /// Notes items of a block that was taken as a whole.
+    pub(crate) fn note_items(&mut self, count: u64) {
+        self.seen.items += count;
     }
 
     fn next_block(&mut self) -> Result<bool, SortedFileError> {

@@ -10,6 +10,7 @@
 
 mod chain;
 pub mod frame;
+mod open;
 mod pool;
 mod preparer;
 mod publish;
@@ -23,10 +24,11 @@ mod tests;
 mod writer;
 
 pub use chain::identify;
+pub use open::{recover, recover_then, replay};
 pub(crate) use pool::Pool;
 pub use pool::SegmentInfo;
 pub use preparer::{PrepareError, Preparer};
-pub use recovery::{Cut, RecoverError, Recovered, Report, recover, replay};
+pub use recovery::{Cut, RecoverError, Recovered, Report};
 pub(crate) use sealed::read_sealed;
 pub use store::{Identity, LookError, look};
 pub use writer::{Wal, WriteError};

@@ -62,6 +62,8 @@ pub struct Hub {
     pub ranker: Ranker,
     /// Wakes HTTP tasks that wait for a commit.
     committed: Notify,
+    /// Whether a task waits for a commit that nobody was asked for.
+    task_waits: AtomicBool,
     /// Wakes tasks that wait for the end.
     ended: Notify,
     commit: Mutex<Commit>,
@@ -137,6 +139,7 @@ impl Hub {
             tick_bell: Bell::default(),
             ranker: Ranker::default(),
             committed: Notify::new(),
+            task_waits: AtomicBool::new(false),
             ended: Notify::new(),
             commit: Mutex::new(commit),
             wakers,
@@ -452,8 +455,24 @@ impl Hub {
             if self.has_failed() {
                 return Err(LogFailed);
             }
-            self.commit_bell.ring();
+            self.task_waits.store(true, Ordering::Relaxed);
             committed.await;
+        }
+    }
+
+    /// Commits for tasks that wait, if any does: to be called when no task of their thread can go
+    /// on, so that one sync covers all that were ready. Where a sync is long the committer does it,
+    /// and the thread goes on.
+    pub fn commit_for_tasks(&self) {
+        if !self.task_waits.swap(false, Ordering::Relaxed) {
+            return;
+        }
+        let guard = if self.loop_commits() { self.commit.try_lock() } else { None };
+        match guard {
+            // A failure is seen by the tasks themselves; all of them are woken.
+            Some(guard) => _ = self.commit_and_wake(guard, None),
+            // Also where somebody holds the lock: it need not be for a commit of what they wait for.
+            None => self.commit_bell.ring(),
         }
     }
 

@@ -1,5 +1,6 @@
 //! The wiring of a node, read first: start, run, stop.
 
+use std::cell::RefCell;
 use std::net::{SocketAddr, TcpListener};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -17,7 +18,7 @@ use quipu_log::snapshot::{self, Newest};
 use quipu_log::sorted_file::SortedFileError;
 use quipu_log::storage::os::{NetworkFileSystem, OpenError, Os};
 use quipu_log::wal::{
-    Identity, Options, Preparer, RecoverError, Recovered, Report, identify, recover,
+    Identity, Options, Preparer, RecoverError, Recovered, Report, identify, recover_then,
 };
 use quipu_metrics::name::Gauge;
 use quipu_metrics::settings::Settings;
@@ -25,7 +26,7 @@ use quipu_metrics::settings::Settings;
 use crate::cells::SharedShards;
 use crate::clock::{Clock, Stopwatch};
 use crate::hub::Hub;
-use crate::recovery::Recovering;
+use crate::recovery::{self, Recovering, RecoveryError};
 use crate::resp::peers::Peers;
 use crate::resp::worker::Worker;
 use crate::threads::Threads;
@@ -62,6 +63,9 @@ pub enum StartError {
     /// The log.
     #[error(transparent)]
     Recover(#[from] RecoverError),
+    /// The threads that fold.
+    #[error(transparent)]
+    Recovery(#[from] RecoveryError),
     /// The snapshot, or what an interrupted fold left.
     #[error("the snapshots in {} cannot be read or tidied up", data_dir.display())]
     Snapshot {
@@ -270,16 +274,15 @@ fn open(settings: &Settings) -> Result<Store, StartError> {
         return Err(StartError::Shards { path, found: count, wanted: settings.shards });
     }
     let limits = ShardLimits { streams_max: settings.tokens.streams_max };
-    let mut recovering = Recovering::new(seed, limits);
-    let newest = load(&storage, seed, &mut recovering)
+    let (newest, shards) = load(&storage, || recovery::fresh(count, seed, limits), seed)
         .map_err(|source| StartError::Snapshot { data_dir: settings.data_dir.clone(), source })?;
-    let Recovered { wal, preparer, report } =
-        recover(&storage, options, newest.start(), |_, payload| recovering.fold(payload))?;
+    let (recovered, mut shards) = replay(&storage, options, newest.start(), shards)?;
+    let Recovered { wal, preparer, report } = recovered;
     let notes = notes(&newest, &report);
     let folder = Folder::new(&wal, settings.fold.memory.0 as usize, newest.snapshot);
-    let clock = Clock::start(recovering.newest_ms(), settings.clock_accept)?;
+    let newest_ms = shards.iter().map(Shard::time_ms).max().unwrap_or(0);
+    let clock = Clock::start(newest_ms, settings.clock_accept)?;
     let mut log = WalLog::new(wal);
-    let mut shards = recovering.finish(count);
     begin_epoch(&mut log, &mut shards, &clock, settings)?;
     let truncated_bytes = report.cut.map_or(0, |cut| cut.bytes);
     Ok(Store { log, preparer, folder, shards, seed, clock, notes, truncated_bytes })
@@ -288,15 +291,43 @@ fn open(settings: &Settings) -> Result<Store, StartError> {
 /// Tidies up after an interrupted fold and loads the newest snapshot that holds.
 fn load(
     storage: &Os,
+    fresh: impl Fn() -> Vec<Shard>,
     store_id: u64,
-    recovering: &mut Recovering,
-) -> Result<Newest, SortedFileError> {
+) -> Result<(Newest, Vec<Shard>), SortedFileError> {
     fold::remove_leftovers(storage)?;
-    let newest = snapshot::newest(storage, store_id)?;
-    if let Some(newest) = &newest.snapshot {
-        snapshot::load(storage, newest, |place, value| recovering.load(place, value))?;
+    let mut damaged = Vec::new();
+    for position in snapshot::positions(storage)?.into_iter().rev() {
+        match recovery::load(storage, store_id, position, fresh()) {
+            Ok((snapshot, shards)) => {
+                return Ok((Newest { snapshot: Some(snapshot), damaged }, shards));
+            }
+            Err(error) if error.is_damage() => damaged.push(error),
+            Err(error) => return Err(error),
+        }
     }
-    Ok(newest)
+    Ok((Newest { snapshot: None, damaged }, fresh()))
+}
+
+/// Opens the log and folds what it says after the snapshot.
+fn replay(
+    storage: &Os,
+    options: Options,
+    start: u64,
+    shards: Vec<Shard>,
+) -> Result<(Recovered<Os>, Vec<Shard>), StartError> {
+    let recovering = RefCell::new(Some(Recovering::over(shards)?));
+    let mut folded = Vec::new();
+    let fold = |position, payload: &[u8]| match recovering.borrow_mut().as_mut() {
+        Some(recovering) => recovering.fold(position, payload),
+        None => Ok(()),
+    };
+    let end = || {
+        let recovering = recovering.take();
+        folded = recovering.map_or(Ok(Vec::new()), Recovering::finish)?;
+        Ok(())
+    };
+    let recovered = recover_then(storage, options, start, fold, end)?;
+    Ok((recovered, folded))
 }
 
 /// What an operator should know of the start.
@@ -386,7 +417,11 @@ fn start_surfaces(
     }
     let counters = gateway::Listening::counters(listeners.http, &hub.settings);
     let admin = gateway::Listening::admin(listeners.admin, &hub.settings);
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let shared = Arc::clone(hub);
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .on_thread_park(move || shared.commit_for_tasks())
+        .build()?;
     let hub = Arc::clone(hub);
     threads.start("http", move || gateway::serve(&runtime, &hub, counters, admin))?;
     Ok(())

@@ -1,84 +1,253 @@
-//! From a directory to shards: what the log says, folded.
+//! From a directory to shards: what the snapshot and the log say, folded on all cores.
+//!
+//! The thread that reads (and checks) files hands bytes on to lanes, each a thread with some of the
+//! shards. A shard is on one lane, so its records are folded in their order. What a lane finds wrong
+//! is told when more is handed to it, or at the end.
 
-use quipu_core::record::{self, RecordError};
+mod part;
+
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::thread::{Builder, JoinHandle};
+
+use quipu_core::record::RecordError;
 use quipu_core::replay::FoldError;
 use quipu_core::shard::{Shard, ShardLimits};
-use quipu_core::snapshot::{ItemValue, Place};
+use quipu_core::snapshot::read_items;
+use quipu_log::snapshot::{self, Snapshot};
+use quipu_log::sorted_file::SortedFileError;
+use quipu_log::storage::Storage;
+
+use self::part::Part;
+
+/// Pieces that may wait for a lane.
+const PIECES_MAX: usize = 8;
+
+/// Bytes of a piece, about: enough that handing it on costs nothing beside the work in it. With
+/// eight in line, a lane never waits while another gets the items of its shard. Guess.
+const PIECE_BYTES: usize = 1 << 20;
+
+/// Most lanes: beyond it, one thread cannot read and check fast enough. Guess.
+const LANES_MAX: usize = 8;
+
+/// What does not fold.
+#[derive(Debug, thiserror::Error)]
+pub enum RecoveryError {
+    /// A frame of the log.
+    #[error("frame {position} does not fit what was before it")]
+    Frame {
+        /// Its position.
+        position: u64,
+        /// How.
+        source: FoldError,
+    },
+    /// An item of the snapshot.
+    #[error(transparent)]
+    Item(#[from] RecordError),
+    /// Something speaks of a shard that cannot be.
+    #[error(transparent)]
+    NoShard(FoldError),
+    /// No thread can be started.
+    #[error("the machine refuses a thread")]
+    Thread(#[from] std::io::Error),
+}
+
+/// What is handed to a lane.
+enum Piece {
+    /// Items of one shard.
+    Items(u16, Vec<u8>),
+    /// Payloads of frames, of which each lane folds what is of its shards.
+    Frames(Arc<Frames>),
+}
+
+/// Payloads of frames, one behind the other.
+#[derive(Debug, Default)]
+struct Frames {
+    bytes: Vec<u8>,
+    /// Position of each, and where it ends.
+    ends: Vec<(u64, usize)>,
+}
 
 /// The shards as far as they are read.
 #[derive(Debug)]
 pub struct Recovering {
+    lanes: Vec<Lane>,
+    items: (u16, Vec<u8>),
+    frames: Frames,
+}
+
+#[derive(Debug)]
+struct Lane {
+    pieces: SyncSender<Piece>,
+    thread: JoinHandle<Result<Part, RecoveryError>>,
+}
+
+/// Fresh shards of a store.
+pub fn fresh(count: u16, seed: u64, limits: ShardLimits) -> Vec<Shard> {
+    (0..count).map(|id| Shard::new(id, seed, limits)).collect()
+}
+
+/// Loads the snapshot at a position into fresh shards.
+///
+/// # Errors
+/// See [`SortedFileError`]; what does not check is damage, and the shards are gone with it.
+pub fn load<S: Storage>(
+    storage: &S,
+    store_id: u64,
+    position: u64,
     shards: Vec<Shard>,
-    seed: u64,
-    limits: ShardLimits,
-    shards_max: u16,
+) -> Result<(Snapshot, Vec<Shard>), SortedFileError> {
+    let refused = |source| refused(position, source);
+    let mut recovering = Recovering::over(shards).map_err(refused)?;
+    let mut found = None;
+    let read = snapshot::read_shards(storage, store_id, position, |shard, items| {
+        let loaded = recovering.load(shard, items);
+        loaded.map_err(|error| found.insert(error).to_string()).map_err(Told)
+    });
+    match (read, found) {
+        (_, Some(error)) => Err(refused(error)),
+        (Err(error), None) => Err(error),
+        (Ok(snapshot), None) => Ok((snapshot, recovering.finish().map_err(refused)?)),
+    }
+}
+
+/// An error that is told elsewhere in full.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+struct Told(String);
+
+/// The error of a snapshot that cannot be taken.
+fn refused(position: u64, error: RecoveryError) -> SortedFileError {
+    let file = snapshot::name(position);
+    match error {
+        RecoveryError::Item(source) => SortedFileError::Item { file, source },
+        error => SortedFileError::Visit { file, source: Box::new(error) },
+    }
 }
 
 impl Recovering {
-    /// Begins with nothing.
-    pub fn new(seed: u64, limits: ShardLimits) -> Self {
-        Self { shards: Vec::new(), seed, limits, shards_max: quipu_core::limits::SHARDS_MAX }
-    }
-
-    fn shard(&mut self, id: u16) -> Result<&mut Shard, FoldError> {
-        if id >= self.shards_max {
-            return Err(FoldError::NoShard { shard: id, shards: self.shards_max });
-        }
-        while self.shards.len() <= usize::from(id) {
-            let next = self.shards.len() as u16;
-            self.shards.push(Shard::new(next, self.seed, self.limits));
-        }
-        self.shards
-            .get_mut(usize::from(id))
-            .ok_or(FoldError::NoShard { shard: id, shards: self.shards_max })
-    }
-
-    /// Takes an item of the snapshot.
+    /// Goes on from shards, which are numbered from 0 without a gap.
     ///
     /// # Errors
-    /// It speaks of a shard that cannot be.
-    pub fn load(&mut self, (id, key): &Place, value: &ItemValue) -> Result<(), FoldError> {
-        self.shard(*id)?.load(key, value);
+    /// The process may have no more threads.
+    pub fn over(shards: Vec<Shard>) -> Result<Self, RecoveryError> {
+        let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+        let lanes = cores.clamp(1, LANES_MAX).min(shards.len().max(1));
+        let mut parts: Vec<Part> = (0..lanes).map(|index| Part::new(index, lanes)).collect();
+        for (id, shard) in shards.into_iter().enumerate() {
+            parts[id % lanes].push(shard);
+        }
+        let lanes = parts.into_iter().enumerate().map(Lane::start).collect::<Result<_, _>>()?;
+        Ok(Self { lanes, items: (0, Vec::new()), frames: Frames::default() })
+    }
+
+    /// Takes items of a shard of the snapshot.
+    ///
+    /// # Errors
+    /// What was taken before is not understood.
+    pub fn load(&mut self, shard: u16, items: Vec<u8>) -> Result<(), RecoveryError> {
+        if self.items.0 != shard || self.items.1.len() >= PIECE_BYTES {
+            self.pass_items()?;
+        }
+        self.items.0 = shard;
+        if self.items.1.is_empty() {
+            self.items.1 = items;
+        } else {
+            self.items.1.extend_from_slice(&items);
+        }
         Ok(())
     }
 
-    /// Folds the payload of a frame.
+    /// Takes the payload of a frame.
     ///
     /// # Errors
-    /// A record is not understood, or does not follow what was folded before.
-    pub fn fold(&mut self, mut payload: &[u8]) -> Result<(), FoldError> {
-        while !payload.is_empty() {
-            let mut items = Vec::new();
-            let (header, len) = record::read(payload, |_, item| {
-                items.push(item);
-                Ok::<_, RecordError>(())
-            })?;
-            let shard = self.shard(header.shard)?;
-            shard.fold_header(&header)?;
-            for item in &items {
-                shard.fold_item(item)?;
+    /// What was taken before is not understood, or does not follow what was folded before it.
+    pub fn fold(&mut self, position: u64, payload: &[u8]) -> Result<(), RecoveryError> {
+        self.frames.bytes.extend_from_slice(payload);
+        self.frames.ends.push((position, self.frames.bytes.len()));
+        if self.frames.bytes.len() >= PIECE_BYTES { self.pass_frames() } else { Ok(()) }
+    }
+
+    fn pass_items(&mut self) -> Result<(), RecoveryError> {
+        let (shard, items) = std::mem::take(&mut self.items);
+        if items.is_empty() {
+            return Ok(());
+        }
+        let lane = usize::from(shard) % self.lanes.len();
+        self.pass(lane, Piece::Items(shard, items))
+    }
+
+    fn pass_frames(&mut self) -> Result<(), RecoveryError> {
+        let frames = Arc::new(std::mem::take(&mut self.frames));
+        self.frames.bytes.reserve(PIECE_BYTES);
+        for lane in 0..self.lanes.len() {
+            self.pass(lane, Piece::Frames(Arc::clone(&frames)))?;
+        }
+        Ok(())
+    }
+
+    fn pass(&mut self, lane: usize, piece: Piece) -> Result<(), RecoveryError> {
+        if self.lanes[lane].pieces.send(piece).is_ok() {
+            return Ok(());
+        }
+        // A lane that takes nothing has ended, and only an error ends it early.
+        self.lanes.swap_remove(lane).end().map(|_| ())
+    }
+
+    /// Waits for all lanes and returns the shards.
+    ///
+    /// # Errors
+    /// Something is not understood, or does not follow what was folded before it.
+    pub fn finish(mut self) -> Result<Vec<Shard>, RecoveryError> {
+        self.pass_items()?;
+        self.pass_frames()?;
+        let parts = self.lanes.into_iter().map(Lane::end).collect::<Result<Vec<_>, _>>()?;
+        let mut shards: Vec<Shard> = parts.into_iter().flat_map(Part::into_shards).collect();
+        shards.sort_by_key(Shard::id);
+        Ok(shards)
+    }
+}
+
+impl Lane {
+    fn start((index, part): (usize, Part)) -> Result<Self, RecoveryError> {
+        let (pieces, received) = sync_channel(PIECES_MAX);
+        let name = format!("recovery-{index}");
+        let thread = Builder::new().name(name).spawn(move || run(part, &received))?;
+        Ok(Self { pieces, thread })
+    }
+
+    fn end(self) -> Result<Part, RecoveryError> {
+        drop(self.pieces);
+        match self.thread.join() {
+            Ok(ended) => ended,
+            Err(panic) => std::panic::resume_unwind(panic),
+        }
+    }
+}
+
+/// Works through all pieces.
+fn run(mut part: Part, pieces: &Receiver<Piece>) -> Result<Part, RecoveryError> {
+    let mut last = None;
+    for piece in pieces {
+        match piece {
+            Piece::Items(id, items) => {
+                let shard = part.shard(id).map_err(RecoveryError::NoShard)?;
+                read_items(&items, &mut last, |(_, key), value| shard.load(key, &value))?;
             }
-            payload = payload.get(len..).unwrap_or(&[]);
+            Piece::Frames(frames) => fold(&mut part, &frames)?,
         }
-        Ok(())
     }
+    Ok(part)
+}
 
-    /// How many shards the store has; none where it is new.
-    pub fn count(&self) -> Option<usize> {
-        (!self.shards.is_empty()).then_some(self.shards.len())
+fn fold(part: &mut Part, frames: &Frames) -> Result<(), RecoveryError> {
+    let mut from = 0;
+    let mut items = Vec::new();
+    for &(position, end) in &frames.ends {
+        let payload = frames.bytes.get(from..end).unwrap_or_default();
+        let folded = part.fold(payload, &mut items);
+        folded.map_err(|source| RecoveryError::Frame { position, source })?;
+        from = end;
     }
-
-    /// The newest log time.
-    pub fn newest_ms(&self) -> u64 {
-        self.shards.iter().map(Shard::time_ms).max().unwrap_or(0)
-    }
-
-    /// All shards; a new store gets `count`.
-    pub fn finish(mut self, count: u16) -> Vec<Shard> {
-        if self.shards.is_empty() {
-            let (seed, limits) = (self.seed, self.limits);
-            self.shards = (0..count).map(|id| Shard::new(id, seed, limits)).collect();
-        }
-        self.shards
-    }
+    Ok(())
 }

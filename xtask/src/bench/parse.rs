@@ -2,10 +2,15 @@
 
 /// Returns the requests per second of the only test in redis-benchmark's `--csv` output.
 pub(crate) fn requests_per_second(csv: &str) -> Option<f64> {
+    column(csv, "rps")
+}
+
+/// Returns a column of the only test in redis-benchmark's `--csv` output, by its name.
+pub(crate) fn column(csv: &str, wanted: &str) -> Option<f64> {
     let mut lines = csv.lines().filter(|line| line.starts_with('"'));
     let header = lines.next()?;
     let row = lines.next()?;
-    let column = cells(header).position(|name| name == "rps")?;
+    let column = cells(header).position(|name| name == wanted)?;
     cells(row).nth(column)?.parse().ok()
 }
 

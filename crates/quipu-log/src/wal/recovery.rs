@@ -15,10 +15,7 @@
 
 use std::{collections::VecDeque, error::Error, io};
 
-use quipu_core::{
-    canary::{self, Bug},
-    failpoint::{Point, reach},
-};
+use quipu_core::canary::{self, Bug};
 use thiserror::Error;
 
 use crate::{
@@ -27,7 +24,6 @@ use crate::{
         Options, Preparer, Wal, WriteError,
         chain::{self, Chain},
         frame::{self, Kind},
-        publish,
         reader::{Found, Reader},
         segment::{self, Segment},
         store::{self, Identity},
@@ -213,56 +209,7 @@ pub struct Recovered<S: Storage> {
     pub report: Report,
 }
 
-/// Opens the log in `storage`, creating it in an empty directory, and hands the payload of every
-/// frame from position `start` on to `visit`, in order. `start` is the position after the
-/// snapshot's, 1 without one. Returns when everything visited is durable. Reads the log from
-/// `start` to its end and the rest of its segments, writes one segment.
-///
-/// # Errors
-/// See [`RecoverError`]. What the visitor has been given must then be thrown away.
-pub fn recover<S, E>(
-    storage: &S,
-    mut options: Options,
-    start: u64,
-    visit: impl FnMut(u64, &[u8]) -> Result<(), E>,
-) -> Result<Recovered<S>, RecoverError>
-where
-    S: Storage,
-    E: Error + Send + Sync + 'static,
-{
-    check_sizes(storage, &mut options)?;
-    let (chain, walk, beyond) = read(storage, options.identity, start, visit)?;
-    let report = walk.report(&chain, &beyond);
-    reach(Point::RecoverRead);
-    for name in &chain.unfinished {
-        storage.remove(name).map_err(storage_failed("remove", name))?;
-        reach(Point::RecoverSwept);
-    }
-    let wal = publish::publish(storage, chain, &walk, &beyond, &mut options)?;
-    let preparer = Preparer::new(wal.pool(), options.random);
-    Ok(Recovered { wal, preparer, report })
-}
-
-/// Reads the log like [`recover`] and changes nothing: for looking at a store that no process has
-/// open.
-///
-/// # Errors
-/// See [`RecoverError`].
-pub fn replay<S, E>(
-    storage: &S,
-    start: u64,
-    visit: impl FnMut(u64, &[u8]) -> Result<(), E>,
-) -> Result<Report, RecoverError>
-where
-    S: Storage,
-    E: Error + Send + Sync + 'static,
-{
-    let nothing = Identity { store_id: 0, shards: 0 };
-    let (chain, walk, beyond) = read(storage, nothing, start, visit)?;
-    Ok(walk.report(&chain, &beyond))
-}
-
-fn read<S, E>(
+pub(super) fn read<S, E>(
     storage: &S,
     proposed: Identity,
     start: u64,
@@ -302,7 +249,10 @@ fn link_before<S: Storage>(chain: &Chain<S>, start: u64) -> Result<u32, RecoverE
     Ok(walk.link.filter(|_| walk.expected == start).unwrap_or(0))
 }
 
-fn check_sizes<S: Storage>(storage: &S, options: &mut Options) -> Result<(), RecoverError> {
+pub(super) fn check_sizes<S: Storage>(
+    storage: &S,
+    options: &mut Options,
+) -> Result<(), RecoverError> {
     let block = storage.block_bytes();
     options.segment_bytes = options.segment_bytes.next_multiple_of(u64::from(block));
     let frame = frame::extent(u64::from(options.frame_bytes_max), block);
@@ -514,7 +464,7 @@ impl Walk {
         }
     }
 
-    fn report<S: Storage>(&self, chain: &Chain<S>, beyond: &Beyond) -> Report {
+    pub(super) fn report<S: Storage>(&self, chain: &Chain<S>, beyond: &Beyond) -> Report {
         let (file, offset) = self.place(chain, beyond);
         let cut = (beyond.blocks > 0).then_some(Cut {
             file,

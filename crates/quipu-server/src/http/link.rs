@@ -48,7 +48,6 @@ pub(crate) enum Lapse {
 /// is there because hyper owns the other end.
 #[derive(Debug)]
 pub(crate) struct Link {
-    stream: TcpStream,
     state: Mutex<State>,
     header_timeout: Duration,
     idle_timeout: Duration,
@@ -57,6 +56,7 @@ pub(crate) struct Link {
 
 #[derive(Debug)]
 struct State {
+    stream: TcpStream,
     phase: Phase,
     since: Instant,
     stalled: Option<Instant>,
@@ -71,6 +71,7 @@ impl Link {
     /// A connection that was just accepted.
     pub(crate) fn new(stream: TcpStream, limits: &HttpLimits) -> Self {
         let state = State {
+            stream,
             phase: Phase::Idle,
             since: Instant::now(),
             stalled: None,
@@ -79,7 +80,6 @@ impl Link {
             traffic: (0, 0),
         };
         Self {
-            stream,
             state: Mutex::new(state),
             header_timeout: limits.header_timeout,
             idle_timeout: limits.idle_timeout,
@@ -89,7 +89,7 @@ impl Link {
 
     /// The socket, when nothing else uses the link.
     pub(crate) fn into_stream(self) -> TcpStream {
-        self.stream
+        self.state.into_inner().stream
     }
 
     /// A head is complete.
@@ -135,27 +135,23 @@ impl Link {
 
     /// Writes what was gathered.
     pub(crate) fn poll_drain(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.state.lock().poll_drain(&self.stream, cx)
+        self.state.lock().poll_drain(cx)
     }
 
     fn poll_read(&self, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        loop {
-            ready!(self.stream.poll_read_ready(cx))?;
-            match self.stream.try_read_buf(buf) {
-                Ok(bytes) => {
-                    self.state.lock().note_read(bytes);
-                    return Poll::Ready(Ok(()));
-                }
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-                Err(error) => return Poll::Ready(Err(error)),
-            }
-        }
+        let mut state = self.state.lock();
+        let before = buf.filled().len();
+        // A read that leaves room in the buffer tells the runtime that there is no more, which
+        // spares asking again.
+        ready!(Pin::new(&mut state.stream).poll_read(cx, buf))?;
+        state.note_read(buf.filled().len() - before);
+        Poll::Ready(Ok(()))
     }
 
     fn poll_write(&self, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         let mut state = self.state.lock();
         if state.gathered.len() >= GATHER_BYTES_MAX {
-            ready!(state.poll_drain(&self.stream, cx))?;
+            ready!(state.poll_drain(cx))?;
         }
         let room = GATHER_BYTES_MAX - state.gathered.len();
         let taken = bytes.get(..room).unwrap_or(bytes);
@@ -177,21 +173,15 @@ impl State {
         self.since = Instant::now();
     }
 
-    fn poll_drain(&mut self, stream: &TcpStream, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+    fn poll_drain(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         while let Some(rest) = self.gathered.get(self.written..).filter(|rest| !rest.is_empty()) {
-            if stream.poll_write_ready(cx)?.is_pending() {
+            let Poll::Ready(bytes) = Pin::new(&mut self.stream).poll_write(cx, rest)? else {
                 self.stalled.get_or_insert_with(Instant::now);
                 return Poll::Pending;
-            }
-            match stream.try_write(rest) {
-                Ok(bytes) => {
-                    self.written += bytes;
-                    self.traffic.1 += bytes as u64;
-                    self.moved();
-                }
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-                Err(error) => return Poll::Ready(Err(error)),
-            }
+            };
+            self.written += bytes;
+            self.traffic.1 += bytes as u64;
+            self.moved();
         }
         self.gathered.clear();
         self.written = 0;
