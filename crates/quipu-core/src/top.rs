@@ -1,7 +1,7 @@
 //! The greatest counters of a node, found in bounded steps beside the operations.
 //!
 //! A pass looks at one shard after the other and holds it for one step at a time. What changes in a
-//! shard between two steps is noted there ([`Watch`]) and looked at again in the last one, so the
+//! shard between two steps is noted there (`Watch`) and looked at again in the last one, so the
 //! ranking of each shard is exact as of one position. Where more changed than is noted, the shard is
 //! walked again with longer steps, at last in a single one, so that every pass ends.
 //!
