@@ -30,7 +30,7 @@ const LAZY_REST: u32 = 99;
 const LAZY_PATIENCE: Duration = Duration::from_millis(100);
 
 /// A pass that took less is not worth sharing after its end: its rest is not felt by who waits for
-/// the next one. Guess: some 350,000 counters.
+/// the next one. Guess: some 250,000 counters.
 const SHARED_FROM: Duration = Duration::from_millis(5);
 
 /// How long the thread waits in one go, so that it sees that the node stops. Guess.

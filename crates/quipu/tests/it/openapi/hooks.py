@@ -54,3 +54,9 @@ def filter_case(context, case):
         return not is_understood(case.body)
     # Of headers with a pattern, the tool's phase "coverage" makes values that do not match.
     return bool(STREAM.fullmatch(headers.get("quipu-stream", "name;seq=1")))
+
+
+@schemathesis.deserializer("text/html", "text/css", "text/javascript")
+def read_file(context, response):
+    """A file of the page is its text."""
+    return response.content.decode("utf-8")
