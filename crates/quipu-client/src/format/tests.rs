@@ -1,5 +1,7 @@
 //! Lines of each format and their fields.
 
+use stdx::prng::Prng;
+
 use crate::format::{FORMATS, Format, NoFields, Parser, UnknownField};
 
 /// The named fields of `line` by `parser`; `None` where the line is of another form.
@@ -250,4 +252,42 @@ fn the_table_has_every_format_once_and_its_time_is_one_of_its_fields() {
         assert!(is_open || row.fields.iter().any(|field| field.name == row.time), "{}", row.name);
     }
     assert_eq!(Format::named("x"), None);
+}
+
+/// Good lines with bytes changed, taken out and put in: whatever comes, values stay within them.
+#[test]
+fn no_line_breaks_a_parser() {
+    let good: [&[u8]; 5] = [
+        br#"::1 - a [21/Nov/2026:13:55:36 +0000] "GET /a?b HTTP/1.1" 200 5 "-" "x \" y""#,
+        b"2026-11-30 01:01:08 upgrade a:all 1.1 1.2",
+        br#"<165>1 2026-11-21T06:25:01Z host app 7 ID [a@1 k="v\"]"] message"#,
+        br#"{"a": {"b": [1, "x\u00e9"]}, "c": null}"#,
+        br#"a,"b ""c""",,d"#,
+    ];
+    let mut prng = Prng::new(1);
+    let names = ["a.b.1", "c"];
+    for row in &FORMATS {
+        let columns = names.map(ToOwned::to_owned).to_vec();
+        let mut parser = Parser::of_format(row.format, Some(columns));
+        let fields = row.fields.iter().map(|field| field.name);
+        let fields: Vec<_> = if row.fields.is_empty() { names.to_vec() } else { fields.collect() };
+        let fields: Vec<_> =
+            fields.iter().map(|name| parser.resolve(name).expect("a field")).collect();
+        for _ in 0..4_000 {
+            let mut line = prng.pick(&good).expect("not empty").to_vec();
+            for _ in 0..=prng.below(4) {
+                let at = prng.below(line.len() as u64 + 1) as usize;
+                let byte = *prng.pick(br#" "\[]:,{}<>?-a1"#).expect("not empty");
+                match prng.below(3) {
+                    0 => line.insert(at, byte),
+                    1 => line.truncate(at),
+                    _ => line.iter_mut().skip(at).take(1).for_each(|found| *found = byte),
+                }
+            }
+            if parser.parse(&line, 2).is_ok() {
+                let most = fields.iter().map(|field| parser.value(*field, &line).len()).max();
+                assert!(most.unwrap_or(0) <= line.len());
+            }
+        }
+    }
 }
