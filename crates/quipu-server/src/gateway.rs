@@ -106,6 +106,7 @@ impl NodeApi for Gateway {
         let reply = self.hub.node.execute(self.hub.clock.now_ms(), op);
         self.count(std::slice::from_ref(op), std::slice::from_ref(&reply));
         self.hub.relieve();
+        self.hub.note_task_turn();
         reply
     }
 
@@ -119,6 +120,7 @@ impl NodeApi for Gateway {
         }
         self.count(ops, replies.get(start..).unwrap_or(&[]));
         self.hub.relieve();
+        self.hub.note_task_turn();
         Ok(())
     }
 

@@ -4,7 +4,7 @@
 //! everybody's held replies may leave. Who commits is a choice made by measurement: see
 //! `docs/decisions/`. Here is the mechanism: whoever holds the commit lock commits for all.
 
-use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU32, AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use parking_lot::{Mutex, MutexGuard};
@@ -31,6 +31,10 @@ const FRAME_OVERHEAD_BYTES: u64 = 64 * 1024 + 256;
 /// Weight of the newest sync in the running mean: 1/8, a few milliseconds of memory at common sync
 /// times. Guess.
 const SYNC_MEAN_SHIFT: u32 = 3;
+
+/// Steps that tasks may take while one waits for a commit that its own thread will make: two for a
+/// request, so some 3 ms of work. Guess; a power of two, so that the count may wrap.
+const TASK_TURNS_MAX: u32 = 512;
 
 /// The log has failed while something waited for it: whether that is durable is unknown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -62,8 +66,9 @@ pub struct Hub {
     pub ranker: Ranker,
     /// Wakes HTTP tasks that wait for a commit.
     committed: Notify,
-    /// Whether a task waits for a commit that nobody was asked for.
-    task_waits: AtomicBool,
+    /// How often tasks began to wait, or went on beside one that waits, since their thread last saw
+    /// to their commit; 0 where none waits.
+    task_turns: AtomicU32,
     /// Wakes tasks that wait for the end.
     ended: Notify,
     commit: Mutex<Commit>,
@@ -139,7 +144,7 @@ impl Hub {
             tick_bell: Bell::default(),
             ranker: Ranker::default(),
             committed: Notify::new(),
-            task_waits: AtomicBool::new(false),
+            task_turns: AtomicU32::new(0),
             ended: Notify::new(),
             commit: Mutex::new(commit),
             wakers,
@@ -455,8 +460,24 @@ impl Hub {
             if self.has_failed() {
                 return Err(LogFailed);
             }
-            self.task_waits.store(true, Ordering::Relaxed);
+            self.wait_as_task();
             committed.await;
+        }
+    }
+
+    /// Says that a task waits for a commit, or that one goes on beside it. A thread that always finds
+    /// something to do never comes to [`Hub::commit_for_tasks`]: then it is the committer's.
+    fn wait_as_task(&self) {
+        let turns = self.task_turns.fetch_add(1, Ordering::Relaxed).wrapping_add(1);
+        if turns.is_multiple_of(TASK_TURNS_MAX) {
+            self.commit_bell.ring();
+        }
+    }
+
+    /// Notes a request that is answered, in case that another one waits.
+    pub fn note_task_turn(&self) {
+        if self.task_turns.load(Ordering::Relaxed) > 0 {
+            self.wait_as_task();
         }
     }
 
@@ -464,7 +485,7 @@ impl Hub {
     /// on, so that one sync covers all that were ready. Where a sync is long the committer does it,
     /// and the thread goes on.
     pub fn commit_for_tasks(&self) {
-        if !self.task_waits.swap(false, Ordering::Relaxed) {
+        if self.task_turns.swap(0, Ordering::Relaxed) == 0 {
             return;
         }
         let guard = if self.loop_commits() { self.commit.try_lock() } else { None };
