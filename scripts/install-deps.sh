@@ -17,9 +17,10 @@ promtool:prometheus strace:strace make:make cc:gcc
 python3:python3 awk:gawk node:nodejs npm:npm go:golang-go java:default-jdk-headless mvn:maven
 bash:bash zsh:zsh fish:fish groff:groff-base"
 
-# What only some tests of faults use: a shifted clock, a file system of our own, namespaces.
+# What only some tests of faults use: a shifted clock, a file system of our own, namespaces. What only
+# scripts/dist-check.sh uses: a checker of packages, a builder of images.
 optional="faketime:faketime fusermount3:fuse3 unshare:util-linux nsenter:util-linux
-setpriv:util-linux nginx:nginx zstd:zstd"
+setpriv:util-linux nginx:nginx zstd:zstd lintian:lintian buildah:buildah strip:binutils"
 
 # What the tests of the page and of the live views drive: a browser, and a terminal.
 optional="$optional chromium:chromium chromedriver:chromium-driver script:bsdutils"

@@ -8,6 +8,7 @@ mod docs;
 mod doctor;
 mod export;
 mod get;
+mod health;
 mod import;
 mod ingest;
 mod ingest_meaning;
@@ -44,6 +45,7 @@ pub(crate) enum Command {
     Doctor(doctor::DoctorArgs),
     Export(export::ExportArgs),
     Import(import::ImportArgs),
+    Health(health::HealthArgs),
     Completions(completions::CompletionsArgs),
     Man(man::ManArgs),
     #[command(hide = true)]
@@ -72,6 +74,7 @@ impl Command {
             Self::Doctor(args) => doctor::run(args),
             Self::Export(args) => export::run(&args),
             Self::Import(args) => import::run(&args),
+            Self::Health(args) => health::run(&args),
             Self::Completions(args) => completions::run(&args),
             Self::Man(args) => man::run(&args),
             Self::Docs(args) => docs::run(&args),
