@@ -1,6 +1,6 @@
 # What a person types; the work itself is in scripts/ and xtask/.
 
-.PHONY: demo run test
+.PHONY: demo dist dist-check run test
 
 # Counts real input through a node that is killed on the way; ends with 0 if every total is right.
 demo:
@@ -14,3 +14,11 @@ run:
 # Installs what the tests drive (where it may), runs every test, ends with the counts.
 test:
 	@scripts/test.sh
+
+# The Debian package and the static archive, with their bill of materials and checksums.
+dist:
+	@scripts/dist.sh
+
+# Installs and runs each of them.
+dist-check: dist
+	@scripts/dist-check.sh

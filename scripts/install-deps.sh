@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Brings what the tests and the bench drive: the real redis-server, redis-cli, redis-benchmark,
-# curl, promtool, strace, redis-py, schemathesis, the languages of docs/clients, and a C linker.
+# curl, promtool, strace, redis-py, schemathesis, shells, the languages of docs/clients, a C linker.
 # Installs where it may (root and apt), says plainly what is missing where it may not. Never fails:
 # a test that lacks its tool says so.
 # With `--peers` it brings the systems of `cargo xtask evidence peers` too.
@@ -14,11 +14,13 @@ missing_optional=""
 # command:package; Debian 12 ships promtool in the package prometheus.
 wanted="redis-server:redis-server redis-cli:redis-tools redis-benchmark:redis-tools curl:curl
 promtool:prometheus strace:strace make:make cc:gcc
-python3:python3 awk:gawk node:nodejs npm:npm go:golang-go java:default-jdk-headless mvn:maven"
+python3:python3 awk:gawk node:nodejs npm:npm go:golang-go java:default-jdk-headless mvn:maven
+bash:bash zsh:zsh fish:fish groff:groff-base"
 
-# What only some tests of faults use: a shifted clock, a file system of our own, namespaces.
+# What only some tests of faults use: a shifted clock, a file system of our own, namespaces. What only
+# scripts/dist-check.sh uses: a checker of packages, a builder of images.
 optional="faketime:faketime fusermount3:fuse3 unshare:util-linux nsenter:util-linux
-setpriv:util-linux nginx:nginx zstd:zstd"
+setpriv:util-linux nginx:nginx zstd:zstd lintian:lintian buildah:buildah strip:binutils"
 
 # What the tests of the page and of the live views drive: a browser, and a terminal.
 optional="$optional chromium:chromium chromedriver:chromium-driver script:bsdutils"

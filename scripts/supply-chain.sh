@@ -9,9 +9,7 @@ target="${CARGO_TARGET_DIR:-target}"
 
 has() { cargo "$1" --version >/dev/null 2>&1; }
 
-for tool in deny cyclonedx; do
-  has "$tool" || cargo install --quiet --locked "cargo-$tool"
-done
+has deny || cargo install --quiet --locked cargo-deny
 
 # A lock file that does not fit the manifests is an error, not a reason to resolve anew.
 cargo metadata --locked --format-version 1 >/dev/null
@@ -26,8 +24,4 @@ else
   cargo deny --locked --log-level error check --disable-fetch advisories
 fi
 
-cargo cyclonedx --quiet --manifest-path crates/quipu/Cargo.toml --format json --describe binaries
-mkdir -p "$target/sbom"
-mv crates/quipu/quipu_bin.cdx.json "$target/sbom/quipu.cdx.json"
-find crates xtask -name '*.cdx.json' -delete
-echo "bill of materials: sbom/quipu.cdx.json, $(grep -c '"purl"' "$target/sbom/quipu.cdx.json") components"
+scripts/sbom.sh "$target/sbom/quipu.cdx.json"

@@ -17,6 +17,7 @@ const PAGES: &[(&str, &str)] = &[
     ("file", "quipu.toml"),
     ("openapi", "openapi.json"),
     ("formats", "ingest-formats.md"),
+    ("cli", "cli.md"),
 ];
 
 /// Writes every generated page.

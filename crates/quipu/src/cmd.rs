@@ -2,16 +2,19 @@
 
 mod add;
 mod audit;
+mod completions;
 mod config;
 mod docs;
 mod doctor;
 mod export;
 mod get;
+mod health;
 mod import;
 mod ingest;
 mod ingest_meaning;
 mod ingest_progress;
 mod live;
+mod man;
 mod prove;
 mod scan;
 mod serve;
@@ -42,6 +45,9 @@ pub(crate) enum Command {
     Doctor(doctor::DoctorArgs),
     Export(export::ExportArgs),
     Import(import::ImportArgs),
+    Health(health::HealthArgs),
+    Completions(completions::CompletionsArgs),
+    Man(man::ManArgs),
     #[command(hide = true)]
     Docs(docs::DocsArgs),
 }
@@ -68,6 +74,9 @@ impl Command {
             Self::Doctor(args) => doctor::run(args),
             Self::Export(args) => export::run(&args),
             Self::Import(args) => import::run(&args),
+            Self::Health(args) => health::run(&args),
+            Self::Completions(args) => completions::run(&args),
+            Self::Man(args) => man::run(&args),
             Self::Docs(args) => docs::run(&args),
         }
     }

@@ -4,6 +4,8 @@ use std::fmt::Display;
 use std::io::{self, Write as _};
 use std::process::ExitCode;
 
+use crate::log;
+
 /// The exit code of a command that failed: refused by the node, out of its reach, anything.
 pub(crate) const FAILURE: u8 = 1;
 /// The exit code of a command that does not make sense as written; the argument parser has the
@@ -51,7 +53,11 @@ pub(crate) fn fail(code: u8, line: impl Display) -> anyhow::Result<ExitCode> {
 /// Writes an error and its causes as one line to standard error.
 pub(crate) fn complain(error: &anyhow::Error) {
     // Nowhere is left to say that standard error is closed; the exit code still tells.
-    drop(warn(format_args!("error: {error:#}")));
+    if log::is_json() {
+        drop(warn(log::line("ERROR", &format!("{error:#}"), &serde_json::Map::new())));
+    } else {
+        drop(warn(format_args!("error: {error:#}")));
+    }
 }
 
 /// Returns rows under a head, columns two spaces apart, without blanks at line ends.

@@ -30,6 +30,8 @@ enum Page {
     Http,
     /// Formats of lines: docs/ingest-formats.md
     Formats,
+    /// Every command: docs/cli.md
+    Cli,
 }
 
 /// Prints the page.
@@ -54,6 +56,7 @@ impl Page {
             Self::Openapi => openapi::document().to_owned(),
             Self::Http => Self::http_tables().join("\n"),
             Self::Formats => formats_page(),
+            Self::Cli => crate::reference::page(),
         }
     }
 }
@@ -79,6 +82,7 @@ mod tests {
         check(Page::File, "file", "quipu.toml");
         check(Page::Openapi, "openapi", "openapi.json");
         check(Page::Formats, "formats", "ingest-formats.md");
+        check(Page::Cli, "cli", "cli.md");
     }
 
     #[test]

@@ -117,3 +117,25 @@ fn redis_py_counts_in_pipelines_transactions_and_both_protocols() {
     command.arg(script).arg(node.address("resp").port().to_string());
     assert_eq!(tool::output_of(&mut command), "protocol 2 ok\nprotocol 3 ok\n");
 }
+
+#[test]
+fn health_asks_a_node_whether_it_serves() {
+    let (mut node, _folder) = fresh_node();
+    let ask = |address: &str| {
+        let mut command = Command::new(node::binary());
+        command.args(["health", "--admin", address]).output().expect("the binary starts")
+    };
+    let addresses = ["admin", "http"].map(|listener| node.address(listener).to_string());
+    for address in &addresses {
+        let output = ask(address);
+        assert!(output.status.success(), "{}", tool::text_of(&output));
+        assert_eq!(tool::text_of(&output), "ready\n");
+    }
+    let resp = ask(&node.address("resp").to_string());
+    assert_eq!(resp.status.code(), Some(1), "RESP is no HTTP: {}", tool::text_of(&resp));
+    node.kill();
+    node.ended().expect("a killed process ends");
+    let output = ask(&addresses[0]);
+    assert_eq!(output.status.code(), Some(1), "{}", tool::text_of(&output));
+    assert!(tool::text_of(&output).contains("does not answer"), "{}", tool::text_of(&output));
+}

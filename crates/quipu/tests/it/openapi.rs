@@ -42,7 +42,8 @@ fn schemathesis_finds_no_request_that_is_answered_otherwise_than_described() {
     let document = format!("http://{}/openapi.json", node.address("http"));
     let output = check(&python, &node, &document, &["--max-examples", EXAMPLES]);
     let said = tool::text_of(&output);
-    assert!(output.status.success() && said.contains("No issues found"), "{said}");
+    // It may warn of what it could not reach; what it finds ends it with an error.
+    assert!(output.status.success() && said.contains("Test cases:"), "{said}");
     assert_eq!(node.resp().call("PING").text(), Some("PONG"), "the node is still there");
 }
 
@@ -57,6 +58,7 @@ fn schemathesis_catches_a_document_that_lies() {
     let place = folder.path().join("lie.json");
     fs::write(&place, lie).expect("the directory takes a file");
     let place = place.to_str().expect("a path in UTF-8");
-    let said = tool::text_of(&check(&python, &node, place, &["--phases", "examples"]));
-    assert!(said.contains("Response violates schema"), "{said}");
+    let output = check(&python, &node, place, &["--phases", "examples"]);
+    let said = tool::text_of(&output);
+    assert!(!output.status.success() && said.contains("Response violates schema"), "{said}");
 }

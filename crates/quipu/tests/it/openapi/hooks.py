@@ -40,6 +40,12 @@ def is_understood(body):
     return isinstance(ops, list) and all(isinstance(item, dict) for item in ops)
 
 
+@schemathesis.deserializer("text/html", "text/css", "text/javascript")
+def as_text(context, response):
+    """The page and its parts are texts, whatever is in them."""
+    return response.text
+
+
 @schemathesis.hook
 def filter_case(context, case):
     items = items_of(case.body)
