@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Brings what the tests and the bench drive: the real redis-server, redis-cli, redis-benchmark,
-# curl, promtool, strace, redis-py, schemathesis, the languages of docs/clients, and a C linker.
+# curl, promtool, strace, logrotate, redis-py, schemathesis, the languages of docs/clients, and a C linker.
 # Installs where it may (root and apt), says plainly what is missing where it may not. Never fails:
 # a test that lacks its tool says so.
 # With `--peers` it brings the systems of `cargo xtask evidence peers` too.
@@ -14,7 +14,8 @@ missing_optional=""
 # command:package; Debian 12 ships promtool in the package prometheus.
 wanted="redis-server:redis-server redis-cli:redis-tools redis-benchmark:redis-tools curl:curl
 promtool:prometheus strace:strace make:make cc:gcc
-python3:python3 awk:gawk node:nodejs npm:npm go:golang-go java:default-jdk-headless mvn:maven"
+python3:python3 awk:gawk node:nodejs npm:npm go:golang-go java:default-jdk-headless mvn:maven
+logrotate:logrotate gzip:gzip"
 
 # What only some tests of faults use: a shifted clock, a file system of our own, namespaces.
 optional="faketime:faketime fusermount3:fuse3 unshare:util-linux nsenter:util-linux
