@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Brings what the tests and the bench drive: the real redis-server, redis-cli, redis-benchmark,
-# curl, promtool, strace, redis-py, schemathesis, shells, the languages of docs/clients, a C linker.
+# curl, promtool, strace, logrotate, redis-py, schemathesis, shells, the languages of docs/clients, a C
+# linker.
 # Installs where it may (root and apt), says plainly what is missing where it may not. Never fails:
 # a test that lacks its tool says so.
 # With `--peers` it brings the systems of `cargo xtask evidence peers` too.
@@ -15,7 +16,7 @@ missing_optional=""
 wanted="redis-server:redis-server redis-cli:redis-tools redis-benchmark:redis-tools curl:curl
 promtool:prometheus strace:strace make:make cc:gcc
 python3:python3 awk:gawk node:nodejs npm:npm go:golang-go java:default-jdk-headless mvn:maven
-bash:bash zsh:zsh fish:fish groff:groff-base"
+bash:bash zsh:zsh fish:fish groff:groff-base logrotate:logrotate gzip:gzip"
 
 # What only some tests of faults use: a shifted clock, a file system of our own, namespaces. What only
 # scripts/dist-check.sh uses: a checker of packages, a builder of images.

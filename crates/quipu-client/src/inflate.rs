@@ -8,15 +8,14 @@ use std::fmt;
 use std::fs::File;
 use std::io::{BufRead, BufReader, Read};
 use std::os::unix::fs::FileExt as _;
-use std::path::Path;
+use std::sync::Arc;
 
 use flate2::bufread::MultiGzDecoder;
 use ruzstd::decoding::errors::{FrameDecoderError, ReadFrameHeaderError};
 use ruzstd::decoding::{BlockDecodingStrategy, FrameDecoder};
+use thiserror::Error;
 
-use crate::input::{FileInput, InputError};
-use crate::lines::LINE_BYTES_MAX;
-use crate::source::Source;
+use crate::lines::READ_BYTES;
 
 /// Compressed bytes that are read at once. Guess: many pages.
 const PACKED_BYTES: usize = 64 << 10;
@@ -30,12 +29,28 @@ pub enum Packing {
     Zstd,
 }
 
-/// A compressed file and how far it was read.
+/// A compressed file, to be read from its start on: going back means to begin again.
 #[derive(Debug)]
-pub struct PackedInput {
-    file: FileInput,
+pub struct Unpacked {
+    file: Arc<File>,
     packing: Packing,
     decoder: Decoder,
+    /// Where the decoder is, in unpacked bytes.
+    at: u64,
+    /// The bytes before it that came last: whoever looks ahead reads them again.
+    last: Vec<u8>,
+    /// Why nothing more comes.
+    fault: Option<Damage>,
+}
+
+/// A compressed file is cut short or damaged.
+#[derive(Debug, Clone, Error)]
+#[error("{why}")]
+pub struct Damage {
+    /// Compressed bytes that were read until then.
+    pub offset: u64,
+    /// What is wrong.
+    pub why: String,
 }
 
 /// The bytes of a compressed file as they were before.
@@ -49,7 +64,7 @@ type Packed = BufReader<Counted>;
 /// A file read from its start, whatever others do with the position of its descriptor.
 #[derive(Debug)]
 struct Counted {
-    file: File,
+    file: Arc<File>,
     offset: u64,
 }
 
@@ -77,61 +92,62 @@ impl Packing {
     }
 }
 
-impl PackedInput {
-    /// Reads `file`, which is compressed as `packing` says, from its start.
-    ///
-    /// # Errors
-    /// The operating system refused.
-    pub fn new(file: FileInput, packing: Packing) -> Result<PackedInput, InputError> {
-        let decoder = decoder(&file, packing)?;
-        Ok(PackedInput { file, packing, decoder })
+impl Unpacked {
+    /// Reads `file`, which is compressed as `packing` says.
+    pub fn new(file: Arc<File>, packing: Packing) -> Unpacked {
+        let decoder = decoder(Arc::clone(&file), packing);
+        Unpacked { file, packing, decoder, at: 0, last: Vec::new(), fault: None }
     }
 
-    /// Reads what comes next into `room`; nothing means the end.
+    /// Reads what comes from `offset` on, in unpacked bytes; nothing means the end.
     ///
     /// # Errors
-    /// The file is cut short or damaged, or the operating system refused.
-    pub fn read(&mut self, room: &mut [u8]) -> Result<usize, InputError> {
+    /// The file is [`Damage`]d there, or the operating system refused.
+    pub fn read_at(&mut self, room: &mut [u8], offset: u64) -> std::io::Result<usize> {
+        if offset < self.at - self.last.len() as u64 {
+            *self = Unpacked::new(Arc::clone(&self.file), self.packing);
+        }
         loop {
-            match self.decoder.read(room) {
-                Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
-                read => return read.map_err(|source| self.damaged(source)),
+            let known = self.at - self.last.len() as u64;
+            let again = self.last.get((offset - known) as usize..).unwrap_or_default();
+            let bytes = again.len().min(room.len());
+            if let (Some(into), Some(from)) = (room.get_mut(..bytes), again.get(..bytes)) {
+                into.copy_from_slice(from);
+            }
+            if bytes > 0 || self.read_on()? == 0 {
+                return Ok(bytes);
             }
         }
     }
 
-    /// Returns which source this is: its inode and its first line.
-    ///
-    /// # Errors
-    /// It cannot be read up to there.
-    pub fn source(&self) -> Result<Source, InputError> {
-        let decoder = decoder(&self.file, self.packing)?;
-        let mut first = Vec::new();
-        let limit = LINE_BYTES_MAX as u64;
-        let read = BufReader::new(decoder).take(limit).read_until(b'\n', &mut first);
-        read.map_err(|source| InputError::Io { path: self.path().to_owned(), source })?;
-        Ok(Source::of_file(self.file.inode()?, first.strip_suffix(b"\n").unwrap_or(&first)))
-    }
-
-    /// Returns where the file is.
-    pub fn path(&self) -> &Path {
-        self.file.path()
-    }
-
-    fn damaged(&self, source: std::io::Error) -> InputError {
-        let offset = self.decoder.offset();
-        InputError::Damaged { path: self.path().to_owned(), offset, source }
+    /// Unpacks the next piece into `last`.
+    fn read_on(&mut self) -> std::io::Result<usize> {
+        if let Some(fault) = &self.fault {
+            return Err(std::io::Error::other(fault.clone()));
+        }
+        self.last.resize(READ_BYTES, 0);
+        let read = loop {
+            match self.decoder.read(&mut self.last) {
+                Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
+                read => break read,
+            }
+        };
+        self.last.truncate(*read.as_ref().unwrap_or(&0));
+        self.at += self.last.len() as u64;
+        read.map_err(|error| {
+            let fault = Damage { offset: self.decoder.offset(), why: error.to_string() };
+            self.fault = Some(fault.clone());
+            std::io::Error::other(fault)
+        })
     }
 }
 
-fn decoder(file: &FileInput, packing: Packing) -> Result<Decoder, InputError> {
-    let io = |source| InputError::Io { path: file.path().to_owned(), source };
-    let file = file.file().try_clone().map_err(io)?;
+fn decoder(file: Arc<File>, packing: Packing) -> Decoder {
     let packed = BufReader::with_capacity(PACKED_BYTES, Counted { file, offset: 0 });
-    Ok(match packing {
+    match packing {
         Packing::Gzip => Decoder::Gzip(Box::new(MultiGzDecoder::new(packed))),
         Packing::Zstd => Decoder::Zstd(Box::new(Zstd::new(packed))),
-    })
+    }
 }
 
 impl Decoder {
@@ -310,10 +326,10 @@ mod tests {
             let (found, error) = read(&packed[..cut]);
             assert!(content.starts_with(&found), "{program}");
             assert!(found.len() > content.len() / 2, "{program}: {} bytes", found.len());
-            let Some(InputError::Damaged { offset, .. }) = error else {
+            let Some(InputError::Damaged { damage, .. }) = error else {
                 panic!("{program}: {error:?}")
             };
-            assert_eq!(offset, cut as u64, "{program}");
+            assert_eq!(damage.offset, cut as u64, "{program}");
         }
     }
 

@@ -132,6 +132,9 @@ pub enum IngestError {
     /// What the node has stored cannot be of one ingest.
     #[error(transparent)]
     Tangled(#[from] Tangled),
+    /// Whether a file continues one that was counted cannot be told.
+    #[error("the file may be the copy of one that was counted, and is not complete")]
+    NotIdentified,
     /// A source ended before the line that the node has counted.
     #[error(
         "this source was counted up to line {counted} and has only {lines} lines: give \

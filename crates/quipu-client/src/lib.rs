@@ -4,8 +4,9 @@
 //! nothing is lost or counted twice) and [`block`], then [`ingest`], which moves the bytes.
 //! What a line means is in [`matcher`], over [`format`], [`condition`], [`moment`] and [`template`].
 //! These, [`record`], [`reject`], [`request`], [`source`], [`lines`], [`backoff`] and [`refusal`] are
-//! values without IO; [`connection`], [`client`], [`input`], [`inflate`], [`lock`], [`report`],
-//! `track`, [`resume`] and [`ingest`] touch sockets, files and clocks.
+//! values without IO, and so are [`print`] and most of [`rotation`]; [`connection`],
+//! [`client`], [`input`], [`tail`], [`content`], [`inflate`], [`lock`], [`report`], `track`,
+//! [`identity`], [`resume`], [`ingest`] and [`follow`] touch sockets, files and clocks.
 //!
 //! [`transfer`] moves whole counters, out of a node and into one.
 //! [`page`] and [`figures`] are how a node tells of itself over HTTP.
@@ -18,8 +19,11 @@ pub mod canary;
 pub mod client;
 pub mod condition;
 pub mod connection;
+pub mod content;
 pub mod figures;
+pub mod follow;
 pub mod format;
+pub mod identity;
 pub mod inflate;
 pub mod ingest;
 pub mod input;
@@ -28,14 +32,17 @@ pub mod lock;
 pub mod matcher;
 pub mod moment;
 pub mod page;
+pub mod print;
 pub mod record;
 pub mod refusal;
 pub mod reject;
 pub mod report;
 pub mod request;
 pub mod resume;
+pub mod rotation;
 pub mod source;
 pub mod summary;
+pub mod tail;
 pub mod template;
 mod track;
 pub mod transfer;

@@ -156,8 +156,13 @@ impl Rejects {
 
     fn put(&mut self, entry: &Entry<'_>) -> Result<(), RejectsError> {
         self.is_synced = false;
-        let written = serde_json::to_writer(&mut self.out, entry).map_err(std::io::Error::from);
-        written.and_then(|()| self.out.write_all(b"\n")).map_err(|source| self.error(source))
+        // In one piece, so that what leaves the buffer is whole lines: others append too.
+        let line = serde_json::to_vec(entry).map_err(std::io::Error::from);
+        let written = line.and_then(|mut line| {
+            line.push(b'\n');
+            self.out.write_all(&line)
+        });
+        written.map_err(|source| self.error(source))
     }
 
     fn sync(&mut self) -> Result<(), RejectsError> {

@@ -1,11 +1,13 @@
 //! Where an ingest begins: which streams are its own, and after which line it goes on.
 
 use crate::client::{Client, ClientError, StreamState};
+use crate::identity::{Found, Rules, identify, keep_print};
 use crate::ingest::IngestError;
-use crate::input::{FileInput, Input};
+use crate::input::Input;
 use crate::lines::Position;
 use crate::request::StreamNames;
 use crate::source::Source;
+use crate::tail::Tail;
 use crate::window::{Cut, Stored};
 
 /// The streams of an ingest and where it goes on.
@@ -20,7 +22,7 @@ pub struct Start {
     /// The smallest checkpoint: lines up to here are not sent. For a pipe they are still to be
     /// read; for a file `from` is after them.
     pub checkpoint: u64,
-    /// Set when the file had fewer lines than the node has counted of it.
+    /// Set when the file is not what the node has counted under its inode and first line.
     pub replaced: Option<Replaced>,
 }
 
@@ -29,17 +31,37 @@ pub struct Start {
 pub struct Replaced {
     /// The highest line that the node has counted.
     pub counted: u64,
-    /// Lines that the file has now.
+    /// Lines that the file has now, at most as many.
     pub lines: u64,
 }
 
 /// What a node knows of all streams of one source.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-struct Known {
+pub(crate) struct Known {
     /// What it has stored of each stream.
-    stored: Vec<Stored>,
+    pub(crate) stored: Vec<Stored>,
     /// The highest line of any checkpoint, mark or cut; `None` if it knows no stream.
-    highest: Option<u64>,
+    pub(crate) highest: Option<u64>,
+}
+
+impl Known {
+    /// Returns the line that ends the last block that is cut and not confirmed; 0 without one.
+    pub(crate) fn last_end(&self) -> u64 {
+        let open = |stored: &Stored| {
+            stored.cut.filter(|cut| cut.upto > stored.checkpoint).map(|cut| cut.upto)
+        };
+        self.stored.iter().filter_map(open).max().unwrap_or(0)
+    }
+
+    /// Lets every block that is cut and not confirmed end after line `lines` at the latest.
+    pub(crate) fn clip(&mut self, lines: u64) {
+        let beyond = |stored: &&mut Stored| stored.cut.is_some_and(|cut| cut.upto > lines);
+        for stored in self.stored.iter_mut().filter(beyond) {
+            let from = stored.cut.map(|cut| cut.from).filter(|from| *from < lines);
+            let from = from.unwrap_or(stored.checkpoint).min(lines);
+            stored.cut = Some(Cut { from, upto: lines });
+        }
+    }
 }
 
 /// Reads what the node has stored of the stream with `names`.
@@ -47,7 +69,7 @@ pub(crate) fn stored(client: &mut Client, names: &StreamNames) -> Result<Stored,
     Ok(combine(&client.stream(&names.stream)?, &client.stream(&names.companion)?).0)
 }
 
-fn known(client: &mut Client, streams: &[StreamNames]) -> Result<Known, ClientError> {
+pub(crate) fn known(client: &mut Client, streams: &[StreamNames]) -> Result<Known, ClientError> {
     let mut known = Known::default();
     for names in streams {
         let (stream, companion) = (client.stream(&names.stream)?, client.stream(&names.companion)?);
@@ -77,7 +99,6 @@ pub(crate) fn start(
 ) -> Result<Start, IngestError> {
     match input {
         Input::File(file) => start_file(client, file, identities),
-        Input::Packed(packed) => start_first(client, &packed.source()?, identities),
         Input::Pipe(_, source) => start_first(client, source, identities),
     }
 }
@@ -94,37 +115,32 @@ fn start_first(
     Ok(Start { streams, stored, from: Position::default(), checkpoint, replaced: None })
 }
 
-/// The newest generation that the node knows is the file's own, unless it counted more lines
-/// than the file has: then the file was replaced, and the next generation begins.
+/// A file that nobody has identified yet is new unless the node knows it.
 fn start_file(
     client: &mut Client,
-    file: &FileInput,
+    file: &Tail,
     identities: &[String],
 ) -> Result<Start, IngestError> {
-    let source = file.source()?;
-    let (mut generation, mut newest) = (0, known(client, &streams(&source, identities, 0))?);
-    while newest.highest.is_some() {
-        let next = known(client, &streams(&source, identities, generation + 1))?;
-        if next.highest.is_none() {
-            break;
-        }
-        (generation, newest) = (generation + 1, next);
+    let (identity, replaced) = match file.identity() {
+        Some(identity) => (identity, None),
+        None => match identify(client, file, identities, Rules::default())? {
+            Found::Source(identity, replaced) => (identity, replaced),
+            Found::Stranger | Found::Short | Found::Cut => return Err(IngestError::NotIdentified),
+        },
+    };
+    keep_print(client, file, &identity)?;
+    let streams = streams(&identity.source, identities, identity.generation);
+    let mut known = known(client, &streams)?;
+    if let Some(lines) = file.lines_at_most() {
+        known.clip(lines);
     }
-    let counted = newest.highest.unwrap_or(0);
-    let lines = file.after(counted)?.lines;
-    if lines < counted {
-        let streams = streams(&source, identities, generation + 1);
-        let stored = vec![Stored::default(); streams.len()];
-        let replaced = Some(Replaced { counted, lines });
-        return Ok(Start { streams, stored, from: Position::default(), checkpoint: 0, replaced });
-    }
-    let streams = streams(&source, identities, generation);
-    let checkpoint = smallest(&newest.stored);
-    let from = file.after(checkpoint)?;
-    Ok(Start { streams, stored: newest.stored, from, checkpoint, replaced: None })
+    let checkpoint = smallest(&known.stored);
+    let from = file.go_after(checkpoint)?;
+    file.read_at_least(known.last_end());
+    Ok(Start { streams, stored: known.stored, from, checkpoint, replaced })
 }
 
-fn streams(source: &Source, identities: &[String], generation: u32) -> Vec<StreamNames> {
+pub(crate) fn streams(source: &Source, identities: &[String], generation: u32) -> Vec<StreamNames> {
     let names = |identity: &String| StreamNames {
         stream: source.stream(identity, generation),
         companion: source.stream(&format!("cuts of {identity}"), generation),

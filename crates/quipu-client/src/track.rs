@@ -77,10 +77,8 @@ impl Track {
             matcher.start(&input.first_line()?)?;
         }
         match &mut input {
-            Input::File(file) => file.seek(start.from.offset),
-            Input::Pipe(..) | Input::Packed(_) => {
-                skip(&mut input, &mut lines, &mut matcher, start.checkpoint)?;
-            }
+            Input::File(_) => {}
+            Input::Pipe(..) => skip(&mut input, &mut lines, &mut matcher, start.checkpoint)?,
         }
         let mut streams = Vec::new();
         for (names, stored) in start.streams.into_iter().zip(start.stored) {

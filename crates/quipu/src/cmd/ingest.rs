@@ -2,10 +2,13 @@
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
 use clap::Args;
+use quipu_client::follow::Make;
+use quipu_client::follow::listing::Wanted;
 use quipu_client::ingest::{Event, IngestError, Job, Options, ingest};
 use quipu_client::input::Input;
 use quipu_client::matcher::Matcher;
@@ -14,13 +17,16 @@ use quipu_client::source::Source;
 use quipu_client::summary::Summary;
 use quipu_client::window::BLOCK_LINES_MAX;
 use serde_json::json;
+use stdx::units::Nanos;
 
 use super::ingest_meaning::{MeaningArgs, fields_help};
 use super::ingest_progress::Progress;
 use super::target::Target;
 use crate::output::{FAILURE, USAGE, fail, say, warn};
 
-/// Count the lines of a file, each exactly once
+mod many;
+
+/// Count the lines of files, each exactly once
 ///
 /// Every line of the format, or that the pattern matches, adds one to the counter that each
 /// template names. The node keeps one stream per file, template and meaning of lines: run again,
@@ -30,8 +36,10 @@ use crate::output::{FAILURE, USAGE, fail, say, warn};
 #[derive(Debug, Args)]
 #[command(after_long_help = fields_help())]
 pub(crate) struct IngestArgs {
-    /// The file, or `-` for standard input
-    file: PathBuf,
+    /// Files, folders (all files in them that are not hidden) or patterns such as '/var/log/*.log';
+    /// or `-` for standard input
+    #[arg(value_name = "FILE", required = true)]
+    files: Vec<PathBuf>,
     #[command(flatten)]
     meaning: MeaningArgs,
     /// What standard input is known by
@@ -52,6 +60,12 @@ pub(crate) struct IngestArgs {
     /// Give up after so many seconds without progress
     #[arg(long, value_name = "SECONDS", default_value_t = 60)]
     give_up: u64,
+    /// Go on until SIGINT or SIGTERM: count lines as they are written, over rotation
+    #[arg(long)]
+    follow: bool,
+    /// How long a file that was rotated away must be quiet until it is done with
+    #[arg(long, value_name = "DURATION", default_value = "5s", requires = "follow")]
+    settle: Nanos,
     #[command(flatten)]
     target: Target,
 }
@@ -60,44 +74,71 @@ pub(crate) struct IngestArgs {
 pub(crate) fn run(args: &IngestArgs) -> anyhow::Result<ExitCode> {
     #[cfg(feature = "canary")]
     crate::sabotage::arrange()?;
-    let job = match job(args) {
-        Ok(job) => job,
+    let make = match maker(args) {
+        Ok(make) => make,
         Err(error) => return fail(USAGE, format_args!("{error:#}")),
     };
-    let size = match &job.input {
-        Input::File(file) => Some(file.size()?),
-        Input::Packed(_) | Input::Pipe(..) => None,
+    if args.follow {
+        return many::follow_all(args, make);
+    }
+    match args.files.as_slice() {
+        [file] if matches!(Wanted::parse(file), Ok(Wanted::File(_))) => run_one(args, file, &make),
+        files => many::run_each(args, files, &make),
+    }
+}
+
+fn run_one(args: &IngestArgs, file: &Path, make: &Make) -> anyhow::Result<ExitCode> {
+    let input = match input(file, args.source.as_deref()) {
+        Ok(input) => input,
+        Err(error) => return fail(USAGE, format_args!("{error:#}")),
     };
-    let mut progress = Progress::new(size, args.report_every);
     let begun = Instant::now();
-    let done = ingest(job, &mut |event| show(&mut progress, &event));
-    progress.finish();
-    let elapsed = begun.elapsed();
-    match done {
+    match count(args, make(input), None)? {
         Ok(summary) => {
             let text = if args.target.json { as_json } else { as_text };
-            say(text(&summary, elapsed))?;
+            say(text(&summary, begun.elapsed()))?;
             Ok(ExitCode::SUCCESS)
         }
         Err(error) => fail(FAILURE, explain(&error)),
     }
 }
 
-/// Makes the job of the arguments; every fault here is one of usage.
-fn job(args: &IngestArgs) -> anyhow::Result<Job> {
-    let matcher = Matcher::new(&args.meaning.meaning()?)?;
-    Ok(Job {
-        node: args.target.node.clone(),
-        input: input(&args.file, args.source.as_deref())?,
-        matcher,
-        rejects: args.rejects.clone(),
-        options: Options {
-            window: args.window as usize,
-            block_lines: args.checkpoint_every,
-            timeout: args.target.timeout(),
-            give_up: Duration::from_secs(args.give_up),
-        },
-    })
+/// Counts one input and shows how far it is; `path` names it where there are others.
+fn count(
+    args: &IngestArgs,
+    job: Job,
+    path: Option<&Path>,
+) -> anyhow::Result<Result<Summary, IngestError>> {
+    let size = match &job.input {
+        Input::File(file) => Some(file.metadata()?.len()),
+        Input::Pipe(..) => None,
+    };
+    let mut progress = Progress::new(size, args.report_every, path);
+    let done = ingest(job, &mut |event| show(&mut progress, &event));
+    progress.finish();
+    Ok(done)
+}
+
+/// Returns what makes a job of an input; every fault here is one of usage.
+fn maker(args: &IngestArgs) -> anyhow::Result<Make> {
+    let meaning = args.meaning.meaning()?;
+    let matcher = move || Matcher::new(&meaning);
+    matcher()?;
+    let node = args.target.node.clone();
+    let options = Options {
+        window: args.window as usize,
+        block_lines: args.checkpoint_every,
+        timeout: args.target.timeout(),
+        give_up: Duration::from_secs(args.give_up),
+    };
+    let rejects = args.rejects.clone();
+    Ok(Arc::new(move |input| Job {
+        node: node.clone(),
+        input,
+        matcher: matcher().expect("what was understood once is understood again"),
+        rejects: rejects.clone(),
+        options,
+    }))
 }
 
 fn input(file: &Path, source: Option<&str>) -> anyhow::Result<Input> {
@@ -122,7 +163,7 @@ fn show(progress: &mut Progress, event: &Event<'_>) {
         }
         Event::Replaced(replaced) => progress.note(&format!(
             "another source: line {} was counted under this inode and first line, the file has \
-             {} lines now; counting it from its start",
+             {} lines now or begins otherwise; counting it from its start",
             replaced.counted, replaced.lines
         )),
         Event::Waiting(refusal) => progress.note(&format!("waiting: {}", refusal.text)),
@@ -136,6 +177,10 @@ fn explain(error: &IngestError) -> String {
 }
 
 fn as_json(summary: &Summary, elapsed: Duration) -> String {
+    as_object(summary, elapsed).to_string()
+}
+
+fn as_object(summary: &Summary, elapsed: Duration) -> serde_json::Value {
     let examples: Vec<_> = summary
         .examples
         .iter()
@@ -159,7 +204,6 @@ fn as_json(summary: &Summary, elapsed: Duration) -> String {
         "lines_per_second": summary.lines_per_second(elapsed),
         "examples": examples,
     })
-    .to_string()
 }
 
 fn as_text(summary: &Summary, elapsed: Duration) -> String {

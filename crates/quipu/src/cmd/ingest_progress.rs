@@ -1,6 +1,7 @@
 //! How an ingest shows how far it is: a bar on a terminal, plain lines elsewhere.
 
 use std::io::IsTerminal;
+use std::path::Path;
 use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
@@ -18,15 +19,22 @@ pub(super) struct Progress {
     report_every: Option<u64>,
     /// The line after which the next report is due.
     report_at: u64,
+    /// What is reported after the number of the line: the file, where there are several.
+    behind: String,
 }
 
 impl Progress {
     /// Shows the progress of a source of `size` bytes, if that is known; prints a line for
-    /// every `report_every` lines.
-    pub(super) fn new(size: Option<u64>, report_every: Option<u64>) -> Progress {
+    /// every `report_every` lines, with `path` where there are other sources.
+    pub(super) fn new(
+        size: Option<u64>,
+        report_every: Option<u64>,
+        path: Option<&Path>,
+    ) -> Progress {
         let terminal = std::io::stderr().is_terminal() && report_every.is_none();
         let bar = terminal.then(|| bar(size));
-        Progress { bar, report_every, report_at: 0 }
+        let behind = path.map(|path| format!(" {}", path.display())).unwrap_or_default();
+        Progress { bar, report_every, report_at: 0, behind }
     }
 
     /// Begins after line `after`, `offset` bytes into the source.
@@ -53,7 +61,7 @@ impl Progress {
             ));
         }
         if let Some(every) = self.report_every.filter(|_| answered >= self.report_at) {
-            tell(&format!("acked {answered}"));
+            tell(&format!("acked {answered}{}", self.behind));
             self.report_at = answered.saturating_add(every);
         }
     }

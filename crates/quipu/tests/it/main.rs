@@ -17,6 +17,7 @@ mod commits;
 mod differential;
 mod doctor;
 mod faults;
+mod follow;
 mod increx;
 mod ingest;
 mod kill_loop;

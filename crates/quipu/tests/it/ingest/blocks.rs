@@ -10,8 +10,8 @@ use std::thread;
 use super::{Node, append, await_acked, ingest_args, place, totals};
 use crate::canaries::CANARY;
 
-/// Forwards one connection to `node` until the first checkpoint that confirms a block: the second
-/// one, after that of the cut.
+/// Forwards one connection to `node` until the first checkpoint that confirms a block: the fourth
+/// one, after those of the source's print and path and of the cut.
 fn forward_until_confirmed(listener: &TcpListener, node: &str) {
     let (mut client, _) = listener.accept().expect("the ingest connects");
     let mut server = TcpStream::connect(node).expect("the node accepts");
@@ -23,7 +23,7 @@ fn forward_until_confirmed(listener: &TcpListener, node: &str) {
         let bytes = client.read(&mut room).expect("read");
         let sent = &room[..bytes];
         checkpoints += sent.windows(16).filter(|part| part == b"QUIPU.CHECKPOINT").count();
-        if bytes == 0 || checkpoints >= 2 {
+        if bytes == 0 || checkpoints >= 4 {
             break;
         }
         server.write_all(sent).expect("written");
