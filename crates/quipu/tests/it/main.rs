@@ -11,12 +11,14 @@
 //! are told what was skipped and done), `QUIPU_BINARY` (another build to test) and
 //! `QUIPU_CANARY_BINARY` (a canary build made elsewhere).
 
+mod backup;
 mod canaries;
 mod clients;
 mod commits;
 mod differential;
 mod doctor;
 mod faults;
+mod history;
 mod increx;
 mod ingest;
 mod kill_loop;
