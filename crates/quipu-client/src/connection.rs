@@ -214,7 +214,8 @@ impl Connection {
 }
 
 /// Tries each address that `address` resolves to.
-fn dial(address: &str, timeout: Duration) -> std::io::Result<TcpStream> {
+/// Connects a socket that does not block.
+pub(crate) fn dial(address: &str, timeout: Duration) -> std::io::Result<TcpStream> {
     let mut last = std::io::Error::new(ErrorKind::NotFound, "the address resolves to nothing");
     for socket in address.to_socket_addrs()? {
         match TcpStream::connect_timeout(&socket, timeout) {

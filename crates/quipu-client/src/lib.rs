@@ -13,6 +13,7 @@
 //!
 //! This crate never decides what a counter does: it knows a node only through RESP.
 
+pub mod archive;
 pub mod backoff;
 pub mod block;
 pub mod canary;

@@ -1,6 +1,6 @@
 //! What one shard appends at once, while it is open.
 
-use crate::effect::{Effect, Mismatch, compose};
+use crate::effect::{Before, Effect, Mismatch, compose};
 use crate::limits::BATCH_LOG_BYTES;
 use crate::record::{Header, put_header, put_slot, put_stream, put_token};
 use crate::token::TokenRecord;
@@ -123,6 +123,11 @@ impl Batch {
         slot.effect = compose(&slot.effect, effect)?;
         slot.ops += 1;
         Ok(true)
+    }
+
+    /// The counter of each slot, in order, and what it was before.
+    pub fn befores(&self) -> impl Iterator<Item = (&[u8], Before)> {
+        self.slots.iter().map(|slot| (slice(&self.text, slot.name), slot.effect.before))
     }
 
     /// A slot's content, to return to.

@@ -99,6 +99,8 @@ pub enum Bug {
     DirtyForgotten,
     /// An answer from memory says that it was synced.
     MemorySaysFsync,
+    /// An effect is in the table and not in the batch that its answer waits for.
+    EffectOutsideBatch,
 }
 
 /// A bug, its name, and the invariant of `docs/guarantees.md` that it breaks, which the check that
@@ -106,7 +108,7 @@ pub enum Bug {
 pub type Entry = (Bug, &'static str, &'static str);
 
 /// All bugs.
-pub const BUGS: [Entry; 45] = [
+pub const BUGS: [Entry; 46] = [
     (Bug::AckBeforeSync, "ack_before_sync", "I1"),
     (Bug::SyncRetried, "sync_retried", "I12"),
     (Bug::FailureNotLatched, "failure_not_latched", "I12"),
@@ -152,6 +154,7 @@ pub const BUGS: [Entry; 45] = [
     (Bug::RoomUnchecked, "room_unchecked", "I13"),
     (Bug::DirtyForgotten, "dirty_forgotten", "I1"),
     (Bug::MemorySaysFsync, "memory_says_fsync", "I1"),
+    (Bug::EffectOutsideBatch, "effect_outside_batch", "I8"),
 ];
 
 /// The names of all bugs, in the order of [`BUGS`].

@@ -89,6 +89,11 @@ impl Cell {
     /// adds.
     #[inline]
     pub(crate) fn append(&mut self, batch: &mut Batch, open: u32, effect: &Effect) {
+        if canary::is(Bug::EffectOutsideBatch) && !batch.is_empty() && self.touched != open {
+            self.touched = open;
+            self.slot |= SLOT;
+            return;
+        }
         let extended = self.open_slot(open).is_some_and(|slot| {
             batch.extend_slot(slot, effect).expect("effects of one counter follow on")
         });

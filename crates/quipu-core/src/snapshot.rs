@@ -160,7 +160,19 @@ impl ChangeSet {
     ///
     /// # Errors
     /// A record is not understood or does not follow.
-    pub fn fold_payload(&mut self, mut payload: &[u8]) -> Result<(), FoldError> {
+    pub fn fold_payload(&mut self, payload: &[u8]) -> Result<(), FoldError> {
+        self.fold_payload_where(payload, |_, _| true)
+    }
+
+    /// Composes those items of a frame's payload that `keeps` says, and checks the order of all.
+    ///
+    /// # Errors
+    /// As [`ChangeSet::fold_payload`].
+    pub fn fold_payload_where(
+        &mut self,
+        mut payload: &[u8],
+        mut keeps: impl FnMut(&Header, &Item<'_>) -> bool,
+    ) -> Result<(), FoldError> {
         while !payload.is_empty() {
             let mut items = Vec::new();
             let (header, len) = record::read(payload, |_, item| {
@@ -172,8 +184,8 @@ impl ChangeSet {
                 _ => None,
             });
             self.fold_meta(&header, window)?;
-            for item in items {
-                self.fold_item(&header, &item)?;
+            for item in items.iter().filter(|item| keeps(&header, item)) {
+                self.fold_item(&header, item)?;
             }
             payload = payload.get(len..).unwrap_or(&[]);
         }
@@ -238,6 +250,11 @@ impl ChangeSet {
             }
         }
         Ok(())
+    }
+
+    /// The newest log time of all shards, those of the base included.
+    pub fn time_ms(&self) -> u64 {
+        self.metas.values().map(|meta| meta.time_ms).max().unwrap_or(0)
     }
 
     /// Memory in use, about.

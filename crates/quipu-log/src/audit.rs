@@ -1,7 +1,9 @@
-//! Counts again: folds the retained log from the oldest snapshot and compares with the newest.
+//! Counts again: folds the retained log from the oldest snapshot and compares with each later one.
 //!
 //! For a directory that no process has open. Changes nothing but files of its own, which it
 //! removes.
+
+pub mod live;
 
 use quipu_core::snapshot::{ItemKey, ItemValue, Place};
 use thiserror::Error;
@@ -11,7 +13,7 @@ use crate::{
     snapshot::{self, Items, Snapshot},
     sorted_file::{Header, Kind, SortedFileError},
     storage::Storage,
-    wal::{Cut, Identity, RecoverError, identify, replay},
+    wal::{Cut, Identity, RecoverError, begins_at_the_beginning, identify, replay},
 };
 
 /// How many differences are reported one by one.
@@ -29,6 +31,9 @@ pub enum AuditError {
     /// The recount could not be made; where the log does not fit a snapshot, that is a finding.
     #[error(transparent)]
     Fold(#[from] FoldFailed),
+    /// The log of a running node does not fit what was before it; what was found so far says where.
+    #[error("the log does not fit what was before it")]
+    Unfit,
 }
 
 /// One item that the recount and the snapshot do not agree on.
@@ -49,6 +54,8 @@ pub struct Difference {
 pub struct Audit {
     /// The position after which the log was folded; 0 is the beginning of the store.
     pub from: u64,
+    /// The newest log time at that position, in seconds; 0 where it is not known.
+    pub from_time_s: u32,
     /// The position of the newest snapshot that checks; 0 when there is none.
     pub snapshot: u64,
     /// The last position of the log.
@@ -57,7 +64,7 @@ pub struct Audit {
     pub frames: u64,
     /// How many counters exist at the end.
     pub counters: u64,
-    /// How many items were compared with the newest snapshot.
+    /// How many items were compared with later snapshots.
     pub compared: u64,
     /// How many of them differ.
     pub different: u64,
@@ -73,13 +80,13 @@ pub struct Audit {
 
 impl Audit {
     /// Turns a change that does not fit into a finding.
-    fn note_unfit(&mut self, result: Result<(), AuditError>) -> Result<(), AuditError> {
+    fn note_unfit<T>(&mut self, result: Result<T, AuditError>) -> Result<Option<T>, AuditError> {
         match result {
             Err(AuditError::Fold(unfit @ FoldFailed::Item { .. })) => {
                 self.unfit.push(unfit);
-                Ok(())
+                Ok(None)
             }
-            other => other,
+            other => other.map(Some),
         }
     }
 
@@ -100,14 +107,14 @@ pub fn audit<S: Storage>(storage: &S, memory_bytes: usize) -> Result<Audit, Audi
     let auditor = Auditor { storage, store_id: identity.store_id, memory_bytes };
     let mut audit = Audit::default();
     let snapshots = auditor.snapshots(&mut audit)?;
-    let newest = snapshots.last();
-    audit.snapshot = newest.map_or(0, |newest| newest.position);
-    if let Some(newest) = newest {
-        let result = auditor.recount(&mut audit, &snapshots, newest);
-        audit.note_unfit(result)?;
+    audit.snapshot = snapshots.last().map_or(0, |newest| newest.position);
+    match snapshots.split_first() {
+        // The beginning was given up: the oldest snapshot stands for it.
+        Some((oldest, later)) if !begins_at_the_beginning(storage)? => {
+            auditor.count_again(&mut audit, Some(oldest), later)?;
+        }
+        _ => auditor.count_again(&mut audit, None, &snapshots)?,
     }
-    let result = auditor.fold_rest(&mut audit, newest);
-    audit.note_unfit(result)?;
     Ok(audit)
 }
 
@@ -131,95 +138,88 @@ impl<S: Storage> Auditor<'_, S> {
         Ok(snapshots)
     }
 
-    /// Folds the log up to the newest snapshot and compares.
-    fn recount(
+    /// Folds the log after `base` to its end and compares with each of the later snapshots.
+    fn count_again(
         &self,
         audit: &mut Audit,
-        snapshots: &[Snapshot],
-        newest: &Snapshot,
+        base: Option<&Snapshot>,
+        later: &[Snapshot],
     ) -> Result<(), AuditError> {
-        let older = snapshots.first().filter(|oldest| oldest.position < newest.position);
-        audit.from = older.map_or(0, |older| older.position);
-        let mut changes = self.changes();
-        let range = (audit.from, newest.position);
-        match self.compose(&mut changes, older, range, audit) {
-            // Without history there is nothing to recount; the snapshot itself was checked.
-            Err(AuditError::Log(RecoverError::Gap { .. })) if older.is_none() => {
-                audit.from = newest.position;
-                return Ok(());
-            }
-            other => other?,
-        }
-        let compared = self.compare(audit, &mut changes, older, newest);
-        changes.remove_runs()?;
-        compared
-    }
-
-    fn compare(
-        &self,
-        audit: &mut Audit,
-        changes: &mut Changes<S>,
-        older: Option<&Snapshot>,
-        newest: &Snapshot,
-    ) -> Result<(), AuditError> {
-        let merge = Merge::new(changes, older.map(|older| older.file.as_str()))?;
-        compare(audit, merge, Items::open(self.storage, &newest.file)?)
-    }
-
-    /// Folds the log after the newest snapshot, to see that it fits.
-    fn fold_rest(&self, audit: &mut Audit, newest: Option<&Snapshot>) -> Result<(), AuditError> {
-        let mut changes = self.changes();
-        self.compose(&mut changes, newest, (audit.snapshot, u64::MAX), audit)?;
-        let counted = count(&mut changes, newest);
-        changes.remove_runs()?;
-        audit.counters = counted?;
+        let mut stage = Stage { auditor: self, audit, base, later, changes: self.changes(base)? };
+        let after = base.map_or(0, |base| base.position);
+        let report = replay(self.storage, after + 1, |position, payload| {
+            stage.reach(position)?;
+            stage.audit.frames += 1;
+            Ok::<_, AuditError>(stage.changes.add(position, payload)?)
+        })?;
+        stage.reach(u64::MAX)?;
+        let counted = stage.count();
+        stage.changes.remove_runs()?;
+        let counters = stage.audit.note_unfit(counted)?;
+        audit.counters = counters.unwrap_or_default();
+        audit.from = after;
+        audit.from_time_s = base.map_or(0, |base| base.time_s);
+        audit.upto = report.position;
+        audit.cut = report.cut;
         Ok(())
     }
 
-    fn changes(&self) -> Changes<S> {
-        let header = Header { kind: Kind::Run, store_id: self.store_id, position: 0 };
-        Changes::new(self.storage.clone(), header, self.memory_bytes)
-    }
-
-    /// Composes the frames after the first position up to the second.
-    fn compose(
-        &self,
-        changes: &mut Changes<S>,
-        base: Option<&Snapshot>,
-        (after, upto): (u64, u64),
-        audit: &mut Audit,
-    ) -> Result<(), AuditError> {
+    fn changes(&self, base: Option<&Snapshot>) -> Result<Changes<S>, AuditError> {
+        let header = Header { kind: Kind::Run, store_id: self.store_id, position: 0, time_s: 0 };
+        let mut changes = Changes::new(self.storage.clone(), header, self.memory_bytes);
         if let Some(base) = base {
             for (shard, meta) in snapshot::metas(self.storage, self.store_id, base.position)? {
                 changes.set_base(shard, meta);
             }
         }
-        let mut frames = 0;
-        let report = replay(self.storage, after + 1, |position, payload| {
-            if position > upto {
-                return Ok(());
-            }
-            frames += 1;
-            changes.add(position, payload)
-        })?;
-        audit.frames += frames;
-        audit.upto = report.position;
-        audit.cut = report.cut;
-        Ok(())
+        Ok(changes)
     }
 }
 
-/// Folds to the end and returns how many counters there are.
-fn count<S: Storage>(
-    changes: &mut Changes<S>,
-    newest: Option<&Snapshot>,
-) -> Result<u64, AuditError> {
-    let mut merge = Merge::new(changes, newest.map(|newest| newest.file.as_str()))?;
-    let mut counters = 0;
-    while let Some(((_, key), _)) = merge.next()? {
-        counters += u64::from(matches!(key, ItemKey::Counter(_)));
+/// The log between two snapshots.
+struct Stage<'a, S: Storage> {
+    auditor: &'a Auditor<'a, S>,
+    audit: &'a mut Audit,
+    /// Where it begins.
+    base: Option<&'a Snapshot>,
+    /// What is still to be compared with, oldest first.
+    later: &'a [Snapshot],
+    changes: Changes<S>,
+}
+
+impl<S: Storage> Stage<'_, S> {
+    /// Compares with all snapshots before `position`, which comes next.
+    fn reach(&mut self, position: u64) -> Result<(), AuditError> {
+        while let [next, rest @ ..] = self.later
+            && next.position < position
+        {
+            let compared = self.compare(next);
+            self.changes.remove_runs()?;
+            self.audit.note_unfit(compared)?;
+            self.changes = self.auditor.changes(Some(next))?;
+            (self.base, self.later) = (Some(next), rest);
+        }
+        Ok(())
     }
-    Ok(counters)
+
+    fn merge(&mut self) -> Result<Merge<S>, AuditError> {
+        Ok(Merge::new(&mut self.changes, self.base.map(|base| base.file.as_str()))?)
+    }
+
+    fn compare(&mut self, with: &Snapshot) -> Result<(), AuditError> {
+        let merge = self.merge()?;
+        compare(self.audit, merge, Items::open(self.auditor.storage, &with.file)?)
+    }
+
+    /// Folds to the end and returns how many counters there are.
+    fn count(&mut self) -> Result<u64, AuditError> {
+        let mut merge = self.merge()?;
+        let mut counters = 0;
+        while let Some(((_, key), _)) = merge.next()? {
+            counters += u64::from(matches!(key, ItemKey::Counter(_)));
+        }
+        Ok(counters)
+    }
 }
 
 fn compare<S: Storage>(

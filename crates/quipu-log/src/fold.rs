@@ -3,12 +3,12 @@
 //! Sealed, durable segments are composed into a sorted change set; when it is larger than its
 //! memory it is spilled as a sorted run. Runs and the last snapshot are then merged, streaming,
 //! into the next snapshot, which is synced, named, read back and checked; only then does what it
-//! replaces go. The last snapshot and the segments after it stay as history.
+//! replaces go. Older snapshots and the segments after them stay as history: see [`crate::history`].
 
 mod changes;
 mod merge;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 use std::{
     io,
@@ -30,11 +30,16 @@ use quipu_core::{
 use thiserror::Error;
 
 use crate::{
+    history::{self, Base, Retain},
     snapshot::{self, Snapshot, UNFINISHED},
     sorted_file::{Header, Kind, SortedFileError, Writer, failed},
-    storage::Storage,
-    wal::{Pool, RecoverError, SegmentInfo, Wal, read_sealed},
+    storage::{Storage, StorageFile},
+    wal::{Pool, RecoverError, SegmentInfo, Wal, read_sealed, segment},
 };
+
+/// A segment is cut when more than this part of what it uses is unused: a whole one is worth more as
+/// it is, to be used again. Guess.
+const UNUSED_PART: u64 = 8;
 
 /// How many items are merged between two looks at the cancellation; a guess, not measured.
 const ITEMS_PER_LOOK: u64 = 1024;
@@ -122,13 +127,36 @@ pub struct Folder<S: Storage> {
     pool: Arc<Pool<S>>,
     memory_bytes: usize,
     newest: Option<Snapshot>,
+    retain: Retain,
+    /// Whether the chain of history was looked for.
+    found: bool,
 }
 
 impl<S: Storage> Folder<S> {
     /// Returns a folder for a log; a change set takes about `memory_bytes` before it is spilled.
-    /// `newest` is what [`snapshot::newest`] found at start.
+    /// `newest` is what [`snapshot::newest`] found at start. Keeps what the last fold took up.
     pub fn new(wal: &Wal<S>, memory_bytes: usize, newest: Option<Snapshot>) -> Self {
-        Self { pool: wal.pool(), memory_bytes, newest }
+        let retain = Retain::LAST_FOLD;
+        Self { pool: wal.pool(), memory_bytes, newest, retain, found: false }
+    }
+
+    /// Looks for the history that is there, and keeps as much as `retain` says from now on.
+    ///
+    /// # Errors
+    /// The directory or a snapshot cannot be read.
+    pub fn retaining(mut self, retain: Retain) -> Result<Self, FoldFailed> {
+        self.retain = retain;
+        self.find_history()?;
+        Ok(self)
+    }
+
+    fn find_history(&mut self) -> Result<(), FoldFailed> {
+        if !self.found {
+            let bases = history::find(&self.pool, self.newest.as_ref())?;
+            self.pool.kept.lock().set(bases);
+            self.found = true;
+        }
+        Ok(())
     }
 
     /// Returns the newest snapshot.
@@ -143,12 +171,14 @@ impl<S: Storage> Folder<S> {
         self.pool.sealed().iter().filter(newer).map(|info| info.bytes).sum()
     }
 
-    /// Returns how many bytes of segments are kept only as history: folded, but newer than the
-    /// older snapshot.
+    /// Returns how many bytes are kept only as history: folded segments and older snapshots.
     pub fn history_bytes(&self) -> u64 {
-        let position = self.position();
-        let folded = |info: &&SegmentInfo| info.positions.end <= position + 1;
-        self.pool.sealed().iter().filter(folded).map(|info| info.bytes).sum()
+        folded_bytes(&self.pool.sealed(), 0, self.position()) + self.pool.kept.lock().older_bytes()
+    }
+
+    /// Returns the oldest state from which the log can be counted again.
+    pub fn oldest(&self) -> Base {
+        self.pool.kept.lock().bases().first().copied().unwrap_or(Base::BEGINNING)
     }
 
     /// Counts the log's files by what they are there for.
@@ -193,12 +223,13 @@ impl<S: Storage> Folder<S> {
     pub fn run(&mut self, cancel: &AtomicBool) -> Result<Outcome, FoldFailed> {
         remove_leftovers(&self.pool.storage)?;
         let metas = self.check_base()?;
+        self.find_history()?;
         let upto = self.pool.sealed().iter().map(|info| info.positions.end - 1).max().unwrap_or(0);
         if upto <= self.position() {
             return Ok(Outcome::Nothing);
         }
         let log_bytes = self.log_bytes();
-        let header = self.header(upto);
+        let header = self.header(upto, 0);
         let mut changes = Changes::new(self.pool.storage.clone(), header, self.memory_bytes);
         for (shard, meta) in metas {
             changes.set_base(shard, meta);
@@ -216,8 +247,10 @@ impl<S: Storage> Folder<S> {
             self.retire_segments(upto)?;
         }
         let snapshot = self.publish(upto)?;
-        let older = self.newest.replace(snapshot.clone());
-        let retired = self.retire(older.map_or(0, |older| older.position))?;
+        self.give_back(self.position())?;
+        self.pool.kept.lock().push(Base::from(&snapshot));
+        self.newest = Some(snapshot.clone());
+        let retired = self.shorten(u64::from(snapshot.time_s) * 1000, true)?;
         let written_bytes = spilled + snapshot.bytes;
         Ok(Outcome::Folded(Folded { snapshot, log_bytes, written_bytes, runs, retired }))
     }
@@ -231,6 +264,7 @@ impl<S: Storage> Folder<S> {
                 Ok(metas) => return Ok(metas),
                 Err(error) if error.is_damage() => {
                     self.newest = snapshot::newest(storage, store_id)?.snapshot;
+                    self.found = false;
                 }
                 Err(error) => return Err(error.into()),
             }
@@ -238,17 +272,57 @@ impl<S: Storage> Folder<S> {
         Ok(Vec::new())
     }
 
-    /// Gives up the older snapshot and all folded segments: the first thing to go when the disk
-    /// is full. Returns how many segments went.
+    /// Gives up older snapshots and all folded segments: the first thing to go when the disk is
+    /// full. Returns how many segments went.
     ///
     /// # Errors
     /// See [`FoldFailed`].
     pub fn give_up_history(&mut self) -> Result<usize, FoldFailed> {
-        self.retire(self.position())
+        self.find_history()?;
+        self.pool.kept.lock().give_up();
+        self.retire()
     }
 
-    fn header(&self, position: u64) -> Header {
-        Header { kind: Kind::Snapshot, store_id: self.pool.store_id, position }
+    /// Gives up what is older, at log time `now_ms`, than is to be kept. Costs nothing where nothing
+    /// is. Returns how many segments went.
+    ///
+    /// # Errors
+    /// See [`FoldFailed`].
+    pub fn trim(&mut self, now_ms: u64) -> Result<usize, FoldFailed> {
+        self.find_history()?;
+        self.shorten(now_ms, false)
+    }
+
+    /// Gives back the room that folded segments after `after` never used: one that was closed early
+    /// for a fold or a backup would keep all of it for as long as it is history.
+    fn give_back(&self, after: u64) -> Result<(), FoldFailed> {
+        for info in self.pool.sealed().iter().filter(|info| info.positions.end > after + 1) {
+            self.cut(info).map_err(FoldFailed::Retire)?;
+        }
+        Ok(())
+    }
+
+    fn cut(&self, info: &SegmentInfo) -> io::Result<()> {
+        let file = self.pool.storage.open(&segment::name(info.sequence))?;
+        if file.length()? <= info.bytes + info.bytes / UNUSED_PART {
+            return Ok(());
+        }
+        file.set_length(info.bytes)?;
+        file.sync()
+    }
+
+    /// Shortens the chain by the rule. After a fold also removes snapshots that are not in it:
+    /// damaged ones, and those of an attempt that failed half way.
+    fn shorten(&mut self, now_ms: u64, folded: bool) -> Result<usize, FoldFailed> {
+        let (sealed, position) = (self.pool.sealed(), self.position());
+        let segments = |after| folded_bytes(&sealed, after, position);
+        let shorter = self.pool.kept.lock().shorten(&self.retain, now_ms, segments);
+        if shorter || folded { self.retire() } else { Ok(0) }
+    }
+
+    fn header(&self, position: u64, time_ms: u64) -> Header {
+        let time_s = u32::try_from(time_ms / 1000).unwrap_or(u32::MAX);
+        Header { kind: Kind::Snapshot, store_id: self.pool.store_id, position, time_s }
     }
 
     /// Writes the unfinished snapshot; false when cancelled.
@@ -268,7 +342,8 @@ impl<S: Storage> Folder<S> {
         }
         let base = self.newest.as_ref().map(|base| base.file.as_str());
         let mut merge = Merge::new(changes, base)?;
-        let mut writer = Writer::create(&self.pool.storage, UNFINISHED, &self.header(upto))?;
+        let header = self.header(upto, changes.time_ms());
+        let mut writer = Writer::create(&self.pool.storage, UNFINISHED, &header)?;
         let mut items = 0_u64;
         while let Some((place, value)) = merge.next()? {
             writer.put(|out| put_item(out, &place, &value))?;
@@ -290,19 +365,20 @@ impl<S: Storage> Folder<S> {
         storage.sync_dir().map_err(failed("sync", "the data directory"))?;
         reach(Point::FoldNamed);
         if canary::is(Bug::SnapshotUnchecked) {
-            return Ok(snapshot::unread(storage, position)?);
+            return Ok(snapshot::ends(storage, position)?);
         }
         let checked = snapshot::check(storage, self.pool.store_id, position, |_, _| {})?;
         reach(Point::FoldChecked);
         Ok(checked)
     }
 
-    /// Removes every snapshot before `oldest` and the segments that end there or before.
-    fn retire(&self, oldest: u64) -> Result<usize, FoldFailed> {
-        let newest = self.position();
+    /// Removes every snapshot that is not in the chain, and the segments before the chain.
+    fn retire(&self) -> Result<usize, FoldFailed> {
+        let bases = self.pool.kept.lock().bases().to_vec();
+        let oldest = bases.first().map_or(0, |base| base.position);
         let storage = &self.pool.storage;
         for position in snapshot::positions(storage)? {
-            if position != oldest && position != newest {
+            if bases.iter().all(|base| base.position != position) {
                 let name = snapshot::name(position);
                 storage.remove(&name).map_err(failed("remove", &name))?;
                 reach(Point::FoldSnapshotRemoved);
@@ -321,6 +397,14 @@ impl<S: Storage> Folder<S> {
         }
         Ok(retired)
     }
+}
+
+/// The bytes of segments with frames after `after` that were folded up to `upto`.
+fn folded_bytes(sealed: &[SegmentInfo], after: u64, upto: u64) -> u64 {
+    let within = |info: &&SegmentInfo| {
+        info.positions.end <= upto + 1 && (info.positions.end > after + 1 || after == 0)
+    };
+    sealed.iter().filter(within).map(|info| info.bytes).sum()
 }
 
 /// Removes what an interrupted fold left. A start does it before it asks for room itself: a fold that

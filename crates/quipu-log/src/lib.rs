@@ -18,8 +18,11 @@
 //! crate never reads a clock or entropy (random numbers are an argument) and never starts a thread.
 
 pub mod audit;
+pub mod backup;
 pub mod fold;
+pub mod history;
 pub mod log;
+pub mod recount;
 pub mod snapshot;
 pub mod sorted_file;
 pub mod storage;

@@ -25,6 +25,8 @@ pub struct Snapshot {
     pub bytes: u64,
     /// What it holds.
     pub footer: Footer,
+    /// The newest log time folded into it, in seconds; 0 where it is not known.
+    pub time_s: u32,
 }
 
 /// The newest snapshot that checks, and those newer ones that do not.
@@ -53,6 +55,11 @@ pub(crate) const UNFINISHED: &str = "snapshot.unfinished";
 fn parse(name: &str) -> Option<u64> {
     let digits = name.strip_prefix("snapshot-")?.strip_suffix(".items")?;
     (digits.len() == 20).then(|| digits.parse().ok()).flatten()
+}
+
+/// Says whether a file is a snapshot by its name.
+pub(crate) fn is_name(name: &str) -> bool {
+    parse(name).is_some()
 }
 
 /// Returns the positions of all snapshots, oldest first.
@@ -119,8 +126,7 @@ pub(crate) fn check<S: Storage>(
     while let Some((place, value)) = items.next()? {
         visit(&place, &value);
     }
-    let bytes = items.reader.bytes();
-    Ok(Snapshot { position, file, bytes, footer: items.reader.footer })
+    Ok(items.snapshot())
 }
 
 /// Reads a snapshot whole, checks all of it but what its items say, and hands the items on as they
@@ -164,8 +170,7 @@ where
             })?;
         }
     }
-    let bytes = items.reader.bytes();
-    Ok(Snapshot { position, file, bytes, footer: items.reader.footer })
+    Ok(items.snapshot())
 }
 
 /// Items of one shard that stand together in a block.
@@ -194,13 +199,9 @@ fn runs(block: &[u8]) -> Result<Vec<Run>, &'static str> {
     Ok(runs)
 }
 
-/// What a snapshot is by its own word, nothing of it read: only a deliberate bug believes that.
-#[cold]
-pub(crate) fn unread<S: Storage>(storage: &S, position: u64) -> Result<Snapshot, SortedFileError> {
-    let file = name(position);
-    let items = Items::open(storage, &file)?;
-    let bytes = items.reader.bytes();
-    Ok(Snapshot { position, file, bytes, footer: items.reader.footer })
+/// What a snapshot is by its own word: only its two ends are read.
+pub(crate) fn ends<S: Storage>(storage: &S, position: u64) -> Result<Snapshot, SortedFileError> {
+    Ok(Items::open(storage, &name(position))?.snapshot())
 }
 
 /// Reads a snapshot whole and returns what it says of the shards.
@@ -245,6 +246,13 @@ impl<S: Storage> Items<S> {
             return Err(SortedFileError::Damaged { file, offset: 0, what: "the position" });
         }
         Ok(())
+    }
+
+    /// What the file says of itself.
+    pub(crate) fn snapshot(&self) -> Snapshot {
+        let Reader { header, footer, name, .. } = &self.reader;
+        let (file, bytes) = (name.clone(), self.reader.bytes());
+        Snapshot { position: header.position, file, bytes, footer: *footer, time_s: header.time_s }
     }
 
     pub(crate) fn next(&mut self) -> Result<Option<(Place, ItemValue)>, SortedFileError> {

@@ -3,7 +3,7 @@
 //!
 //! ```text
 //! file   = header (40 bytes) | block ... | footer (48 bytes)              (little-endian)
-//! header = magic "QUIPUSRT" | version u16 | kind u8 | 0 u8 | 0 u32 | store id u64 | position u64
+//! header = magic "QUIPUSRT" | version u16 | kind u8 | 0 u8 | time u32 | store id u64 | position u64
 //!        | 0 u32 | crc32c of the bytes before
 //! block  = length u32 | crc32c of the rest u32 | number u64 | items (length bytes)
 //! item   = length varint | body
@@ -62,6 +62,8 @@ pub struct Header {
     pub store_id: u64,
     /// The last log position folded into it.
     pub position: u64,
+    /// The newest log time folded into it, in seconds; 0 where it is not known.
+    pub time_s: u32,
 }
 
 /// What a complete file holds.
@@ -161,6 +163,7 @@ impl Header {
             Kind::Snapshot => 1,
             Kind::Run => 2,
         };
+        bytes[12..16].copy_from_slice(&self.time_s.to_le_bytes());
         bytes[16..24].copy_from_slice(&self.store_id.to_le_bytes());
         bytes[24..32].copy_from_slice(&self.position.to_le_bytes());
         seal(&mut bytes);
@@ -182,7 +185,9 @@ impl Header {
             2 => Kind::Run,
             _ => return Err(damaged("the kind")),
         };
-        Ok(Self { kind, store_id: number(bytes, 16), position: number(bytes, 24) })
+        let (store_id, position) = (number(bytes, 16), number(bytes, 24));
+        let time_s = (number(bytes, 8) >> 32) as u32;
+        Ok(Self { kind, store_id, position, time_s })
     }
 }
 
@@ -209,6 +214,13 @@ impl Footer {
         self.blocks += 1;
         self.digest = hash128(self.digest as u64, items);
     }
+}
+
+/// Reads what a sorted file says of itself.
+pub(crate) fn read_header<F: StorageFile>(file: &F, name: &str) -> Result<Header, SortedFileError> {
+    let mut bytes = [0; HEADER_BYTES];
+    file.read_at(&mut bytes, 0).map_err(failed("read", name))?;
+    Header::decode(&bytes, name)
 }
 
 /// Puts the checksum of everything before into the last four bytes.
@@ -329,9 +341,7 @@ impl<F: StorageFile> Reader<F> {
     {
         let file = storage.open(name).map_err(failed("open", name))?;
         let length = file.length().map_err(failed("measure", name))?;
-        let mut bytes = [0; HEADER_BYTES];
-        file.read_at(&mut bytes, 0).map_err(failed("read", name))?;
-        let header = Header::decode(&bytes, name)?;
+        let header = read_header(&file, name)?;
         let end = length.saturating_sub(FOOTER_BYTES as u64).max(HEADER_BYTES as u64);
         let mut bytes = [0; FOOTER_BYTES];
         file.read_at(&mut bytes, end).map_err(failed("read", name))?;
@@ -431,7 +441,7 @@ mod tests {
     use super::{Footer, Header, Kind, Reader, SortedFileError, Writer};
     use crate::storage::{Storage, StorageFile, memory::Memory};
 
-    const HEADER: Header = Header { kind: Kind::Snapshot, store_id: 7, position: 9 };
+    const HEADER: Header = Header { kind: Kind::Snapshot, store_id: 7, position: 9, time_s: 0 };
 
     /// The bytes of format version 1 with two items, kept forever.
     const FIXTURE: &[u8] = b"QUIPUSRT\x01\0\x01\0\0\0\0\0\

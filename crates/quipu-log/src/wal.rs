@@ -15,6 +15,7 @@ mod pool;
 mod preparer;
 mod publish;
 mod reader;
+mod recover_error;
 mod recovery;
 mod sealed;
 pub mod segment;
@@ -23,13 +24,16 @@ mod store;
 mod tests;
 mod writer;
 
+pub(crate) use chain::RESTORING;
+pub(crate) use chain::begins_at_the_beginning;
 pub use chain::identify;
 pub use open::{recover, recover_then, replay};
 pub(crate) use pool::Pool;
 pub use pool::SegmentInfo;
 pub use preparer::{PrepareError, Preparer};
+pub(crate) use publish::establish;
 pub use recovery::{Cut, RecoverError, Recovered, Report};
-pub(crate) use sealed::read_sealed;
+pub(crate) use sealed::{read_sealed, read_written};
 pub use store::{Identity, LookError, look};
 pub use writer::{Wal, WriteError};
 

@@ -189,6 +189,10 @@ metrics! {
             "Log files by what they are there for.";
         LogBytesSinceSnapshot = "quipu_log_since_snapshot_bytes", Bytes,
             "Bytes of log that a recovery would read after the newest snapshot, at most.";
+        RetainedBytes = "quipu_log_retained_bytes", Bytes,
+            "Bytes of folded log and older snapshots, kept for recount and audit.";
+        RetainedPosition = "quipu_log_retained_position", Count,
+            "Log position after which recount and audit can speak; 0 is the beginning.";
         SnapshotPosition = "quipu_fold_snapshot_position", Count,
             "Log position of the newest snapshot.";
         RecoveryDuration = "quipu_recovery_duration_seconds", Seconds,

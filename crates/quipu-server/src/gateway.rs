@@ -10,9 +10,11 @@ use quipu_core::top::Top;
 use quipu_metrics::label::{self, OperationKind};
 use quipu_metrics::name::{Counter, Gauge, Timing};
 use quipu_metrics::settings::{self, Settings};
+use quipu_wire::http::problem::Problem;
 use stdx::units::Nanos;
 use tokio::runtime::Runtime;
 
+use crate::archive::{Answering, Ask, Desk};
 use crate::http::{Event, HttpLimits, NodeApi, Surface, Unwell, serve as serve_http};
 use crate::hub::{Hub, LogFailed};
 use crate::live;
@@ -62,8 +64,13 @@ fn limits(settings: &Settings, surface: Surface) -> HttpLimits {
 }
 
 /// Serves both listeners until the node stops.
-pub(crate) fn serve(runtime: &Runtime, hub: &Arc<Hub>, counters: Listening, admin: Listening) {
-    let gate = |surface| Arc::new(Gateway { hub: Arc::clone(hub), surface });
+pub(crate) fn serve(
+    runtime: &Runtime,
+    (hub, desk): (&Arc<Hub>, &Desk),
+    counters: Listening,
+    admin: Listening,
+) {
+    let gate = |surface| Arc::new(Gateway { hub: Arc::clone(hub), desk: desk.clone(), surface });
     let (of_counters, of_admin) = (gate(label::Surface::Http), gate(label::Surface::Admin));
     let served = runtime.block_on(async {
         tokio::try_join!(
@@ -81,6 +88,7 @@ pub(crate) fn serve(runtime: &Runtime, hub: &Arc<Hub>, counters: Listening, admi
 #[derive(Debug)]
 struct Gateway {
     hub: Arc<Hub>,
+    desk: Desk,
     surface: label::Surface,
 }
 
@@ -102,6 +110,10 @@ impl Gateway {
 }
 
 impl NodeApi for Gateway {
+    fn archive(&self, ask: Ask) -> Result<Answering, Problem> {
+        self.desk.ask(ask)
+    }
+
     fn execute(&self, op: &Op<'_>) -> Reply {
         let reply = self.hub.node.execute(self.hub.clock.now_ms(), op);
         self.count(std::slice::from_ref(op), std::slice::from_ref(&reply));

@@ -13,6 +13,7 @@
 pub mod api;
 mod body;
 mod connection;
+mod content;
 mod counter;
 pub mod limits;
 mod link;

@@ -4,6 +4,8 @@
 //! everybody's held replies may leave. Who commits is a choice made by measurement: see
 //! `docs/decisions/`. Here is the mechanism: whoever holds the commit lock commits for all.
 
+use std::net::SocketAddr;
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU32, AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
@@ -52,6 +54,8 @@ pub struct Hub {
     pub settings: Settings,
     /// Log time.
     pub clock: Clock,
+    /// Where administration is served, once it is.
+    pub admin: OnceLock<SocketAddr>,
     /// Since when this process serves.
     pub started: Stopwatch,
     /// Rung when somebody waits for a commit by the committer.
@@ -137,6 +141,7 @@ impl Hub {
             registry: Registry::new(env!("CARGO_PKG_VERSION")),
             settings,
             clock,
+            admin: OnceLock::new(),
             started: Stopwatch::start(),
             commit_bell: Bell::default(),
             upkeep_bell: Bell::default(),
@@ -519,7 +524,7 @@ impl Hub {
 }
 
 /// An error and its causes as one sentence.
-fn with_causes(error: &dyn std::error::Error) -> String {
+pub(crate) fn with_causes(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();
     while let Some(error) = cause {

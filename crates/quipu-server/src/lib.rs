@@ -6,6 +6,7 @@
 //!
 //! Never here: deciding what an operation does; knowing monitor, analyser, optimiser or load lab.
 
+pub mod archive;
 pub mod bell;
 pub mod cells;
 pub mod clock;

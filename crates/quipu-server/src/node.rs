@@ -11,7 +11,8 @@ use quipu_core::clock::ClockDoubt;
 use quipu_core::failpoint::{Point, reach};
 use quipu_core::node::{Nature, Node};
 use quipu_core::shard::{Shard, ShardLimits};
-use quipu_log::fold::{self, Folder};
+use quipu_log::fold::{self, FoldFailed, Folder};
+use quipu_log::history::{History, Retain};
 use quipu_log::log::local::WalLog;
 use quipu_log::log::{Cut, Log, LogError};
 use quipu_log::snapshot::{self, Newest};
@@ -23,6 +24,7 @@ use quipu_log::wal::{
 use quipu_metrics::name::Gauge;
 use quipu_metrics::settings::Settings;
 
+use crate::archive::{Desk, Shelf};
 use crate::cells::SharedShards;
 use crate::clock::{Clock, Stopwatch};
 use crate::hub::Hub;
@@ -31,7 +33,7 @@ use crate::resp::peers::Peers;
 use crate::resp::worker::Worker;
 use crate::threads::Threads;
 use crate::waker::Waker;
-use crate::{gateway, machine, ranker, upkeep};
+use crate::{archive, gateway, machine, ranker, upkeep};
 
 /// Connections that may wait to be accepted. Spec: 1024. The library's own 128 are full within a
 /// millisecond, and who does not fit tries again after a second.
@@ -74,6 +76,9 @@ pub enum StartError {
         /// Which file, and why.
         source: SortedFileError,
     },
+    /// What is kept of the log.
+    #[error("the history of the log cannot be read")]
+    History(#[from] FoldFailed),
     /// The clock.
     #[error(transparent)]
     Clock(#[from] ClockDoubt),
@@ -162,6 +167,7 @@ struct Store {
     log: WalLog<Os>,
     preparer: Preparer<Os>,
     folder: Folder<Os>,
+    history: History<Os>,
     shards: Vec<Shard>,
     seed: u64,
     clock: Clock,
@@ -202,9 +208,13 @@ pub fn start(settings: Settings) -> Result<Running, StartError> {
         counters,
         notes: store.notes,
     };
+    hub.admin.get_or_init(|| started.admin);
     let mut threads = Threads::default();
-    start_upkeep(&mut threads, &hub, (store.preparer, store.folder), memory_max)?;
-    start_surfaces(&mut threads, &hub, listeners, workers)?;
+    let folder = Arc::new(Mutex::new(store.folder));
+    let shelf = Shelf { hub: Arc::clone(&hub), history: store.history, folder };
+    start_upkeep(&mut threads, &shelf, store.preparer, memory_max)?;
+    let desk = start_readers(&mut threads, &shelf)?;
+    start_surfaces(&mut threads, (&hub, desk), listeners, workers)?;
     Ok(Running { hub, threads, started })
 }
 
@@ -279,13 +289,21 @@ fn open(settings: &Settings) -> Result<Store, StartError> {
     let (recovered, mut shards) = replay(&storage, options, newest.start(), shards)?;
     let Recovered { wal, preparer, report } = recovered;
     let notes = notes(&newest, &report);
-    let folder = Folder::new(&wal, settings.fold.memory.0 as usize, newest.snapshot);
+    let folder = Folder::new(&wal, settings.fold.memory.0 as usize, newest.snapshot)
+        .retaining(retain(settings))?;
+    let history = History::of(&wal);
     let newest_ms = shards.iter().map(Shard::time_ms).max().unwrap_or(0);
     let clock = Clock::start(newest_ms, settings.clock_accept)?;
     let mut log = WalLog::new(wal);
     begin_epoch(&mut log, &mut shards, &clock, settings)?;
     let truncated_bytes = report.cut.map_or(0, |cut| cut.bytes);
-    Ok(Store { log, preparer, folder, shards, seed, clock, notes, truncated_bytes })
+    Ok(Store { log, preparer, folder, history, shards, seed, clock, notes, truncated_bytes })
+}
+
+/// How much history the settings keep.
+fn retain(settings: &Settings) -> Retain {
+    let time_ms = settings.log.retain_time.map(|time| time.0 / 1_000_000);
+    Retain { bytes: settings.log.retain_bytes.0, time_ms, snapshots: usize::MAX }
 }
 
 /// Tidies up after an interrupted fold and loads the newest snapshot that holds.
@@ -384,11 +402,11 @@ fn begin_epoch(
 
 fn start_upkeep(
     threads: &mut Threads,
-    hub: &Arc<Hub>,
-    (preparer, folder): (Preparer<Os>, Folder<Os>),
+    shelf: &Shelf,
+    preparer: Preparer<Os>,
     memory_max: u64,
 ) -> Result<(), StartError> {
-    let folder = Arc::new(Mutex::new(folder));
+    let (hub, folder) = (&shelf.hub, Arc::clone(&shelf.folder));
     let shared = Arc::clone(hub);
     threads.start("committer", move || upkeep::commit_loop(&shared))?;
     let shared = Arc::clone(hub);
@@ -403,9 +421,19 @@ fn start_upkeep(
     Ok(())
 }
 
+/// Starts those who read history.
+fn start_readers(threads: &mut Threads, shelf: &Shelf) -> Result<Desk, StartError> {
+    let (desk, queue) = archive::open();
+    for index in 0..archive::READERS {
+        let (shelf, queue) = (shelf.clone(), Arc::clone(&queue));
+        threads.start(&format!("reader-{index}"), move || archive::read_loop(&shelf, &queue))?;
+    }
+    Ok(desk)
+}
+
 fn start_surfaces(
     threads: &mut Threads,
-    hub: &Arc<Hub>,
+    (hub, desk): (&Arc<Hub>, Desk),
     listeners: Listeners,
     workers: usize,
 ) -> Result<(), StartError> {
@@ -423,6 +451,6 @@ fn start_surfaces(
         .on_thread_park(move || shared.commit_for_tasks())
         .build()?;
     let hub = Arc::clone(hub);
-    threads.start("http", move || gateway::serve(&runtime, &hub, counters, admin))?;
+    threads.start("http", move || gateway::serve(&runtime, (&hub, &desk), counters, admin))?;
     Ok(())
 }

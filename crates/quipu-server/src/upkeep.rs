@@ -140,6 +140,11 @@ pub(crate) fn fold_loop<S: Storage>(hub: &Hub, folder: &Mutex<Folder<S>>) {
         if folder.is_due(least) {
             fold(hub, &mut folder);
         }
+        if let Err(error) = folder.trim(hub.clock.now_ms()) {
+            let error: &dyn std::error::Error = &error;
+            tracing::error!(error, "history could not be shortened");
+            hub.fold_bell.wait(FAILED_FOLD_PAUSE);
+        }
         publish_log_gauges(hub, &folder);
         drop(folder);
         hub.fold_bell.wait(HOUSEKEEPING);
@@ -152,6 +157,8 @@ fn publish_log_gauges<S: Storage>(hub: &Hub, folder: &Folder<S>) {
     set(Gauge::SnapshotPosition, position as i64);
     let since = folder.log_bytes() + hub.open_segment_bytes();
     set(Gauge::LogBytesSinceSnapshot, since as i64);
+    set(Gauge::RetainedBytes, folder.history_bytes() as i64);
+    set(Gauge::RetainedPosition, folder.oldest().position as i64);
     let Segments { prepared, live, retained } = folder.segments();
     set(Gauge::Segments(SegmentState::Prepared), prepared as i64);
     set(Gauge::Segments(SegmentState::Live), live as i64);
@@ -161,20 +168,7 @@ fn publish_log_gauges<S: Storage>(hub: &Hub, folder: &Folder<S>) {
 fn fold<S: Storage>(hub: &Hub, folder: &mut Folder<S>) {
     let watch = Stopwatch::start();
     match folder.run(hub.stop_flag()) {
-        Ok(Outcome::Folded(folded)) => {
-            let elapsed = watch.elapsed();
-            hub.registry.add(Counter::Folds, 1);
-            hub.registry.add(Counter::FoldBytesWritten, folded.written_bytes);
-            hub.registry.record(Timing::FoldDuration, Nanos(elapsed.as_nanos() as u64));
-            let (position, items) = (folded.snapshot.position, folded.snapshot.footer.items);
-            tracing::info!(position, items, ?elapsed, "the log was folded into a snapshot");
-            if folder.history_bytes() > hub.settings.log.retain_bytes.0
-                && let Err(error) = folder.give_up_history()
-            {
-                tracing::error!(%error, "history could not be given up");
-            }
-        }
-        Ok(Outcome::Nothing | Outcome::Cancelled) => {}
+        Ok(outcome) => note_fold(hub, &outcome, watch.elapsed()),
         Err(error) => {
             hub.registry.add(Counter::FoldFailures, 1);
             let full = error.is_no_space();
@@ -183,6 +177,16 @@ fn fold<S: Storage>(hub: &Hub, folder: &mut Folder<S>) {
             hub.fold_bell.wait(FAILED_FOLD_PAUSE);
         }
     }
+}
+
+/// Counts a fold that ended with a new snapshot, and says so.
+pub(crate) fn note_fold(hub: &Hub, outcome: &Outcome, elapsed: Duration) {
+    let Outcome::Folded(folded) = outcome else { return };
+    hub.registry.add(Counter::Folds, 1);
+    hub.registry.add(Counter::FoldBytesWritten, folded.written_bytes);
+    hub.registry.record(Timing::FoldDuration, Nanos(elapsed.as_nanos() as u64));
+    let (position, items) = (folded.snapshot.position, folded.snapshot.footer.items);
+    tracing::info!(position, items, ?elapsed, "the log was folded into a snapshot");
 }
 
 /// Deletes what expired, watches memory and the clock, publishes gauges, sums up every minute.

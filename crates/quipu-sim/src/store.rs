@@ -10,6 +10,7 @@ use std::sync::atomic::AtomicBool;
 use quipu_core::shard::{Shard, ShardLimits};
 use quipu_core::snapshot::{ItemValue, Place};
 use quipu_log::fold::{Folder, Outcome};
+use quipu_log::history::Retain;
 use quipu_log::log::Log;
 use quipu_log::log::local::WalLog;
 use quipu_log::snapshot;
@@ -178,6 +179,12 @@ impl LocalMedium {
         options
     }
 
+    /// From the last fold alone to four links of the chain, by the store.
+    fn retain(&self) -> Retain {
+        let snapshots = 1 + (self.layout.store_id % 4) as usize;
+        Retain { bytes: 4 * self.layout.fold_bytes_min, snapshots, ..Retain::LAST_FOLD }
+    }
+
     /// Shards of a new store.
     pub fn fresh(layout: &Layout) -> Vec<Shard> {
         let limits = ShardLimits { streams_max: layout.streams_max };
@@ -212,7 +219,9 @@ impl Medium for LocalMedium {
             was_cut: report.cut.is_some(),
             damaged_snapshots: newest.damaged.len(),
         };
-        let folder = Folder::new(&wal, self.layout.fold_memory_bytes, newest.snapshot);
+        let folder = Folder::new(&wal, self.layout.fold_memory_bytes, newest.snapshot)
+            .retaining(self.retain())
+            .map_err(|error| OpenError::Device(sentence(&error)))?;
         let (log, least) = (WalLog::new(wal), self.layout.fold_bytes_min);
         let store = Box::new(LocalStore { log, preparer, folder, least });
         Ok(Opened { store, shards, found })

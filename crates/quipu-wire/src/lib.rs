@@ -1,5 +1,6 @@
 //! Codecs over bytes: no sockets, no clocks, no threads.
 
+pub mod archive;
 pub mod http;
 pub mod json;
 pub mod limits;

@@ -1,7 +1,10 @@
 //! The subcommands, one file each. A new one is a module, a variant and an arm.
 
 mod add;
+mod admin;
 mod audit;
+mod audit_live;
+mod backup;
 mod completions;
 mod config;
 mod docs;
@@ -15,7 +18,10 @@ mod ingest_meaning;
 mod ingest_progress;
 mod live;
 mod man;
+mod progress;
 mod prove;
+mod recount;
+mod restore;
 mod scan;
 mod serve;
 mod stat;
@@ -32,6 +38,9 @@ use std::process::ExitCode;
 pub(crate) enum Command {
     Serve(serve::ServeArgs),
     Audit(audit::AuditArgs),
+    Recount(recount::RecountArgs),
+    Backup(backup::BackupArgs),
+    Restore(restore::RestoreArgs),
     Config(config::ConfigArgs),
     Ingest(ingest::IngestArgs),
     Add(add::AddArgs),
@@ -61,6 +70,9 @@ impl Command {
         match self {
             Self::Serve(args) => serve::run(&args),
             Self::Audit(args) => audit::run(&args),
+            Self::Recount(args) => recount::run(&args),
+            Self::Backup(args) => backup::run(&args),
+            Self::Restore(args) => restore::run(&args),
             Self::Config(args) => config::run(&args),
             Self::Ingest(args) => ingest::run(&args),
             Self::Add(args) => add::run(args),

@@ -41,6 +41,12 @@ pub(crate) fn warn(line: impl Display) -> io::Result<()> {
     writeln!(io::stderr().lock(), "{line}")
 }
 
+/// Writes a line to standard error that nothing depends on.
+pub(crate) fn note(line: &str) {
+    // Nowhere is left to say that standard error is closed.
+    drop(warn(line));
+}
+
 /// Writes a line to standard error and returns the exit code `code`.
 ///
 /// # Errors

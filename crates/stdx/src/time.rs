@@ -17,6 +17,31 @@ pub trait Clock: Send + Sync {
     fn monotonic_ns(&self) -> u64;
 }
 
+/// Milliseconds in a day.
+const DAY_MS: u64 = 86_400_000;
+
+/// Returns a calendar time, in milliseconds since 1970-01-01 UTC, as people write it (RFC 3339).
+pub fn utc_text(wall_ms: u64) -> String {
+    let (year, month, day) = date(wall_ms / DAY_MS);
+    let of_day = wall_ms % DAY_MS;
+    let (hour, minute) = (of_day / 3_600_000, of_day / 60_000 % 60);
+    let (second, ms) = (of_day / 1000 % 60, of_day % 1000);
+    format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{ms:03}Z")
+}
+
+/// The date of a day since 1970-01-01, by eras of 400 years that begin in March, so that the day of
+/// leap years comes last (Howard Hinnant, "chrono-Compatible Low-Level Date Algorithms").
+fn date(day: u64) -> (u64, u64, u64) {
+    let shifted = day + 719_468;
+    let (era, of_era) = (shifted / 146_097, shifted % 146_097);
+    let year = (of_era - of_era / 1460 + of_era / 36_524 - of_era / 146_096) / 365;
+    let of_year = of_era - (365 * year + year / 4 - year / 100);
+    let month = (5 * of_year + 2) / 153;
+    let day = of_year - (153 * month + 2) / 5 + 1;
+    let month = if month < 10 { month + 3 } else { month - 9 };
+    (era * 400 + year + u64::from(month <= 2), month, day)
+}
+
 /// A clock that stands still until it is moved.
 #[derive(Debug)]
 pub struct ManualClock {
@@ -58,7 +83,17 @@ impl Clock for ManualClock {
 
 #[cfg(test)]
 mod tests {
-    use super::{Clock, ManualClock};
+    use super::{Clock, ManualClock, utc_text};
+
+    #[test]
+    fn a_calendar_time_is_written_as_people_do() {
+        let check = |wall_ms, expected: &str| assert_eq!(utc_text(wall_ms), expected);
+        check(0, "1970-01-01T00:00:00.000Z");
+        check(951_782_400_000, "2000-02-29T00:00:00.000Z");
+        check(1_700_000_000_123, "2023-11-14T22:13:20.123Z");
+        check(4_107_542_399_999, "2100-02-28T23:59:59.999Z");
+        check(4_107_542_400_000, "2100-03-01T00:00:00.000Z");
+    }
 
     #[test]
     fn a_step_of_the_calendar_moves_no_other_reading() {

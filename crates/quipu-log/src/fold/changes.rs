@@ -2,6 +2,7 @@
 
 use quipu_core::{
     failpoint::{Point, reach},
+    record::{self, Item},
     snapshot::{Change, ChangeSet, Place, ShardMeta, put_change},
 };
 
@@ -51,7 +52,18 @@ impl<S: Storage> Changes<S> {
 
     /// Composes the payload of a frame.
     pub(crate) fn add(&mut self, position: u64, payload: &[u8]) -> Result<(), FoldFailed> {
-        self.set.fold_payload(payload).map_err(|source| FoldFailed::Frame { position, source })?;
+        self.add_where(position, payload, |_, _| true)
+    }
+
+    /// Composes those items of a frame that `keeps` says.
+    pub(crate) fn add_where(
+        &mut self,
+        position: u64,
+        payload: &[u8],
+        keeps: impl FnMut(&record::Header, &Item<'_>) -> bool,
+    ) -> Result<(), FoldFailed> {
+        let folded = self.set.fold_payload_where(payload, keeps);
+        folded.map_err(|source| FoldFailed::Frame { position, source })?;
         if self.set.bytes() > self.memory_bytes { Ok(self.spill()?) } else { Ok(()) }
     }
 
@@ -66,6 +78,11 @@ impl<S: Storage> Changes<S> {
         self.spilled_bytes += writer.finish()?.1;
         reach(Point::FoldSpilled);
         Ok(())
+    }
+
+    /// Returns the newest log time of all shards, in milliseconds.
+    pub(crate) fn time_ms(&self) -> u64 {
+        self.set.time_ms()
     }
 
     /// Returns how many runs were spilled.

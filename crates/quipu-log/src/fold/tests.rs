@@ -1,5 +1,7 @@
 //! Folding beside a running node: real shards write, folds and crashes happen, all must agree.
 
+mod history;
+
 use std::{convert::Infallible, sync::atomic::AtomicBool};
 
 use quipu_core::{
@@ -9,14 +11,17 @@ use quipu_core::{
     record,
     replay::FoldError,
     shard::{Shard, ShardLimits},
+    snapshot::{ItemValue, Place, put_item},
+    table::shard_bits,
 };
 use stdx::hash::hash64;
 
 use crate::{
     audit::{Audit, audit},
     fold::{Changes, FoldFailed, Folder, Outcome, changes::is_run, remove_leftovers},
+    history::Retain,
     snapshot::{self, Newest, UNFINISHED},
-    sorted_file::{Header, Kind},
+    sorted_file::{Header, Kind, Writer},
     storage::{
         Storage, StorageFile,
         fault::{Faulty, Verdict},
@@ -25,14 +30,15 @@ use crate::{
     wal::{Identity, Options, Recovered, recover},
 };
 
-const SHARDS: u16 = 4;
-const SEED: u64 = 11;
+pub(crate) const SHARDS: u16 = 4;
+const SEED: u64 = 99;
+pub(crate) const STORE_ID: u64 = SEED;
 const WINDOW_MS: u64 = 500;
 
 /// Small enough that most folds spill several runs.
-const MEMORY_BYTES: usize = 3000;
+pub(crate) const MEMORY_BYTES: usize = 3000;
 
-fn options() -> Options {
+pub(crate) fn options() -> Options {
     let mut drawn = 0_u64;
     let mut options = Options::new(Box::new(move || {
         drawn += 1;
@@ -50,11 +56,11 @@ fn new_shards() -> Vec<Shard> {
 }
 
 /// A node without a server: shards, their log and its folder.
-struct Node<S: Storage> {
-    shards: Vec<Shard>,
-    log: Recovered<S>,
-    folder: Folder<S>,
-    time_ms: u64,
+pub(crate) struct Node<S: Storage> {
+    pub(crate) shards: Vec<Shard>,
+    pub(crate) log: Recovered<S>,
+    pub(crate) folder: Folder<S>,
+    pub(crate) time_ms: u64,
     step: u64,
 }
 
@@ -70,7 +76,7 @@ fn fold_payload(shards: &mut [Shard], mut payload: &[u8]) -> Result<(), FoldErro
 }
 
 impl<S: Storage> Node<S> {
-    fn open(storage: &S) -> Result<Self, String> {
+    pub(crate) fn open(storage: &S) -> Result<Self, String> {
         let mut shards = new_shards();
         let text = |error: &dyn std::error::Error| format!("{error}: {error:?}");
         let Newest { snapshot, damaged } = snapshot::newest(storage, 99).map_err(|e| text(&e))?;
@@ -91,12 +97,18 @@ impl<S: Storage> Node<S> {
     }
 
     /// Begins a life and runs `steps` batches of random operations, folding every now and then.
-    fn work(&mut self, steps: u64, seed: u64) -> Result<(), String> {
+    pub(crate) fn work(&mut self, steps: u64, seed: u64) -> Result<(), String> {
         let mut payload = Vec::new();
         for shard in &mut self.shards {
             shard.begin_epoch(self.time_ms, WINDOW_MS, &mut payload);
         }
         self.write(&payload)?;
+        self.steps(steps, seed)
+    }
+
+    /// Runs `steps` batches in the life that has begun.
+    pub(crate) fn steps(&mut self, steps: u64, seed: u64) -> Result<(), String> {
+        let mut payload = Vec::new();
         for step in 0..steps {
             self.step += 1;
             self.time_ms += 20;
@@ -123,11 +135,11 @@ impl<S: Storage> Node<S> {
         Ok(())
     }
 
-    fn fold(&mut self) -> Result<Outcome, FoldFailed> {
+    pub(crate) fn fold(&mut self) -> Result<Outcome, FoldFailed> {
         self.folder.run(&AtomicBool::new(false))
     }
 
-    fn operate(&mut self, draw: u64) {
+    pub(crate) fn operate(&mut self, draw: u64) {
         let name = format!("counter-{}", draw % 23);
         let key = (draw >> 8).to_le_bytes();
         let stream = format!("stream-{}", draw % 3);
@@ -144,14 +156,14 @@ impl<S: Storage> Node<S> {
             _ => Action::Add(Add { ttl, ..Add::plain(draw as i64 % 10) }),
         };
         let hash = hash64(SEED, name.as_bytes());
-        let shard = &mut self.shards[(hash % u64::from(SHARDS)) as usize];
+        let shard = &mut self.shards[usize::from(shard_bits(hash) & (SHARDS - 1))];
         let context =
             Context { now_ms: self.time_ms, no_room: None, memory_full: false, tokens_full: false };
         let _reply = shard.execute(&context, hash, &Op { name: &name, action, token });
     }
 
     /// All that a user could see of the shards.
-    fn view(&self) -> Vec<String> {
+    pub(crate) fn view(&self) -> Vec<String> {
         let mut view = Vec::new();
         for shard in &self.shards {
             view.push(format!("{} {} {:?}", shard.id(), shard.epoch(), shard.meta()));
@@ -264,7 +276,7 @@ fn a_crash_at_any_call_of_a_folding_node_loses_nothing() {
     for call in (0..).step_by(3) {
         let faulty = Faulty::new(Memory::new());
         faulty.crash_at(call);
-        let synced = run(&faulty);
+        let synced = run(&faulty, Retain::LAST_FOLD);
         for keep in [Keep::None, Keep::All, Keep::Random(call), Keep::Random(call + 1)] {
             let image = faulty.inner().power_cut(keep);
             let context = format!("call {call} {keep:?}");
@@ -285,10 +297,12 @@ fn a_crash_at_any_call_of_a_folding_node_loses_nothing() {
 }
 
 /// Works and folds until the crash; returns the views after each frame, the last one unconfirmed.
-fn run(faulty: &Faulty<Memory>) -> Vec<Vec<String>> {
+fn run(faulty: &Faulty<Memory>, retain: Retain) -> Vec<Vec<String>> {
     let empty = Node::open(&Memory::new()).unwrap().view();
     let mut views = vec![empty];
     let Ok(mut node) = Node::open(faulty) else { return views };
+    let Ok(folder) = node.folder.retaining(retain) else { return views };
+    node.folder = folder;
     for step in 0..24_u64 {
         let mut payload = Vec::new();
         if step == 0 {
@@ -396,21 +410,26 @@ fn the_audit_finds_a_snapshot_that_says_something_else_than_the_log() {
     })
     .unwrap();
     let changed = items.iter_mut().find_map(|(_, value)| match value {
-        quipu_core::snapshot::ItemValue::Counter(counter) => Some(counter),
+        ItemValue::Counter(counter) => Some(counter),
         _ => None,
     });
     let counter = changed.unwrap();
     counter.value = counter.value.map(|value| value + 1);
-    let header = Header { kind: Kind::Snapshot, store_id: 99, position: newest.position };
-    let mut writer = crate::sorted_file::Writer::create(&memory, &newest.file, &header).unwrap();
-    for (place, value) in &items {
-        writer.put(|out| quipu_core::snapshot::put_item(out, place, value)).unwrap();
-    }
-    writer.finish().unwrap();
+    write_snapshot(&memory, newest.position, &items);
     let audit = audit(&memory, MEMORY_BYTES).unwrap();
     assert!(!audit.is_clean());
     assert_eq!((audit.different, audit.differences.len()), (1, 1), "{audit:?}");
     assert_eq!(audit.unfit.len(), 1, "what follows does not fit the changed counter either");
+}
+
+/// Writes a snapshot of these items, whatever they say.
+pub(crate) fn write_snapshot(memory: &Memory, position: u64, items: &[(Place, ItemValue)]) {
+    let header = Header { kind: Kind::Snapshot, store_id: STORE_ID, position, time_s: 0 };
+    let mut writer = Writer::create(memory, &snapshot::name(position), &header).unwrap();
+    for (place, value) in items {
+        writer.put(|out| put_item(out, place, value)).unwrap();
+    }
+    writer.finish().unwrap();
 }
 
 #[test]
@@ -428,7 +447,7 @@ fn changes_are_spilled_only_above_their_memory_and_leave_nothing() {
     set.fold_payload(&payload).unwrap();
     let check = |memory_bytes: usize, expected: usize| {
         let memory = Memory::new();
-        let header = Header { kind: Kind::Snapshot, store_id: 99, position: 1 };
+        let header = Header { kind: Kind::Snapshot, store_id: 99, position: 1, time_s: 0 };
         let mut changes = Changes::new(memory.clone(), header, memory_bytes);
         changes.add(1, &payload).unwrap();
         let names = memory.list().unwrap();

@@ -94,7 +94,8 @@ struct Directory {
     path: PathBuf,
     handle: File,
     block_bytes: u32,
-    _lock: File,
+    /// None where it is only read.
+    lock: Option<File>,
 }
 
 impl Os {
@@ -115,7 +116,28 @@ impl Os {
         sync_names_above(path, device).map_err(io)?;
         let block_bytes = physical_block_bytes(device);
         let path = path.to_path_buf();
-        Ok(Self { inner: Arc::new(Directory { path, handle, block_bytes, _lock: lock }) })
+        let lock = Some(lock);
+        Ok(Self { inner: Arc::new(Directory { path, handle, block_bytes, lock }) })
+    }
+
+    /// Opens a directory that nobody writes to, to read it: takes no lock, creates nothing. Its
+    /// medium may be read-only, and whatever would change it fails.
+    ///
+    /// # Errors
+    /// See [`OpenError`].
+    pub fn read_only(path: &Path) -> Result<Self, OpenError> {
+        let io = |source| OpenError::Io { path: path.to_path_buf(), source };
+        let handle = File::open(path).map_err(io)?;
+        let (path, block_bytes) = (path.to_path_buf(), BLOCK_BYTES_MIN);
+        Ok(Self { inner: Arc::new(Directory { path, handle, block_bytes, lock: None }) })
+    }
+
+    /// Whether it may be changed.
+    fn refuse_change(&self) -> io::Result<()> {
+        match self.inner.lock {
+            Some(_) => Ok(()),
+            None => Err(io::ErrorKind::ReadOnlyFilesystem.into()),
+        }
     }
 
     /// Returns the directory's path.
@@ -199,20 +221,24 @@ impl Storage for Os {
     }
 
     fn create(&self, name: &str) -> io::Result<File> {
+        self.refuse_change()?;
         let mut options = OpenOptions::new();
         options.read(true).write(true).create_new(true).mode(0o600);
         options.open(self.file(name))
     }
 
     fn open(&self, name: &str) -> io::Result<File> {
-        OpenOptions::new().read(true).write(true).open(self.file(name))
+        let writes = self.inner.lock.is_some();
+        OpenOptions::new().read(true).write(writes).open(self.file(name))
     }
 
     fn rename(&self, from: &str, to: &str) -> io::Result<()> {
+        self.refuse_change()?;
         fs::rename(self.file(from), self.file(to))
     }
 
     fn remove(&self, name: &str) -> io::Result<()> {
+        self.refuse_change()?;
         fs::remove_file(self.file(name))
     }
 

@@ -10,6 +10,9 @@ use crate::{
     },
 };
 
+/// The file that a restore makes first and removes last.
+pub(crate) const RESTORING: &str = "RESTORE.unfinished";
+
 /// All segments that have their name, without gaps in their numbers.
 #[derive(Debug)]
 pub(crate) struct Chain<S: Storage> {
@@ -30,7 +33,10 @@ pub(crate) fn open<S: Storage>(
     start: u64,
     proposed: Identity,
 ) -> Result<Chain<S>, RecoverError> {
-    let Names { sequences, spares, unfinished, marked } = sort_names(storage)?;
+    let Names { sequences, spares, unfinished, marked, half_restored } = sort_names(storage)?;
+    if half_restored {
+        return Err(RecoverError::HalfRestored);
+    }
     let marker = if marked { Some(read_store(storage)?) } else { None };
     let mut segments = Vec::with_capacity(sequences.len());
     for sequence in &sequences {
@@ -46,6 +52,12 @@ pub(crate) fn open<S: Storage>(
     check_owner(&segments, identity.store_id)?;
     let firsts = segments.iter().map(first_position).collect::<Result<_, _>>()?;
     Ok(Chain { identity, marked, segments, firsts, spares, unfinished })
+}
+
+/// The log of a store that has none yet.
+pub(crate) fn begin<S: Storage>(identity: Identity) -> Chain<S> {
+    let (segments, firsts, spares, unfinished) = Default::default();
+    Chain { identity, marked: false, segments, firsts, spares, unfinished }
 }
 
 impl<S: Storage> Chain<S> {
@@ -107,6 +119,7 @@ struct Names {
     spares: Vec<String>,
     unfinished: Vec<String>,
     marked: bool,
+    half_restored: bool,
 }
 
 fn sort_names<S: Storage>(storage: &S) -> Result<Names, RecoverError> {
@@ -116,7 +129,10 @@ fn sort_names<S: Storage>(storage: &S) -> Result<Names, RecoverError> {
             Name::Segment(sequence) => names.sequences.push(sequence),
             Name::Spare => names.spares.push(name),
             Name::Unfinished => names.unfinished.push(name),
-            Name::Other => names.marked |= name == store::NAME,
+            Name::Other => {
+                names.marked |= name == store::NAME;
+                names.half_restored |= name == RESTORING;
+            }
         }
     }
     names.sequences.sort_unstable();
@@ -186,4 +202,13 @@ fn first_position<F: StorageFile>(segment: &Segment<F>) -> Result<Option<u64>, R
 /// The files that say it are damaged, or the storage failed.
 pub fn identify<S: Storage>(storage: &S, proposed: Identity) -> Result<Identity, RecoverError> {
     Ok(open(storage, 1, proposed)?.identity)
+}
+
+/// Says whether the log still holds its first frame.
+///
+/// # Errors
+/// As [`identify`].
+pub(crate) fn begins_at_the_beginning<S: Storage>(storage: &S) -> Result<bool, RecoverError> {
+    let chain = open(storage, 1, Identity { store_id: 0, shards: 0 })?;
+    Ok(chain.firsts.iter().flatten().any(|first| *first == 1))
 }

@@ -15,6 +15,7 @@ use parking_lot::Mutex;
 use quipu_core::failpoint::{Point, reach};
 
 use crate::{
+    history::Kept,
     storage::Storage,
     wal::segment::{self, Segment},
 };
@@ -40,6 +41,10 @@ pub(crate) struct Pool<S: Storage> {
     state: Mutex<State<S::File>>,
     ready_count: AtomicUsize,
     ready_length: AtomicU64,
+    /// The newest position that is durable.
+    durable: AtomicU64,
+    /// What is kept of the log, and who reads it.
+    pub(crate) kept: Mutex<Kept>,
 }
 
 #[derive(Debug)]
@@ -47,6 +52,8 @@ struct State<F> {
     ready: VecDeque<Segment<F>>,
     spares: Vec<String>,
     sealed: Vec<SegmentInfo>,
+    /// The segment that is written to, and the first position in it.
+    current: (u64, u64),
     next_sequence: u64,
 }
 
@@ -64,6 +71,7 @@ impl<S: Storage> Pool<S> {
             ready: VecDeque::new(),
             spares: stock.spares,
             sealed: stock.sealed,
+            current: (stock.next_sequence.saturating_sub(1), u64::MAX),
             next_sequence: stock.next_sequence,
         };
         Arc::new(Self {
@@ -74,6 +82,8 @@ impl<S: Storage> Pool<S> {
             state: Mutex::new(state),
             ready_count: AtomicUsize::new(0),
             ready_length: AtomicU64::new(0),
+            durable: AtomicU64::new(0),
+            kept: Mutex::new(Kept::default()),
         })
     }
 
@@ -124,8 +134,40 @@ impl<S: Storage> Pool<S> {
         self.ready_count.store(state.ready.len(), Ordering::Release);
     }
 
-    pub(crate) fn seal(&self, info: SegmentInfo) {
-        self.state.lock().sealed.push(info);
+    /// Notes the segment that is written to from `first` on, and what was written before.
+    pub(crate) fn begin(&self, sequence: u64, first: u64, sealed: Option<SegmentInfo>) {
+        let mut state = self.state.lock();
+        state.sealed.extend(sealed);
+        state.current = (sequence, first);
+    }
+
+    /// Notes what is durable.
+    pub(crate) fn set_durable(&self, position: u64) {
+        self.durable.store(position, Ordering::Release);
+    }
+
+    /// Returns the newest position that is durable.
+    pub(crate) fn durable(&self) -> u64 {
+        self.durable.load(Ordering::Acquire)
+    }
+
+    /// Returns all segments with frames up to `upto`, which is durable: also the one that is
+    /// written to.
+    pub(crate) fn written(&self, upto: u64) -> Vec<SegmentInfo> {
+        let state = self.state.lock();
+        let mut infos = state.sealed.clone();
+        let (sequence, first) = state.current;
+        if first <= upto {
+            infos.push(SegmentInfo { sequence, positions: first..upto + 1, bytes: 0 });
+        }
+        infos
+    }
+
+    /// Returns the first position that the log holds.
+    pub(crate) fn first_position(&self) -> u64 {
+        let state = self.state.lock();
+        let used = state.sealed.iter().find(|info| !info.positions.is_empty());
+        used.map_or(state.current.1, |info| info.positions.start)
     }
 
     pub(crate) fn sealed(&self) -> Vec<SegmentInfo> {

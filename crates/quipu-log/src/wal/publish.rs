@@ -7,12 +7,12 @@ use crate::{
     storage::{Storage, StorageFile},
     wal::{
         Options, Wal, WriteError,
-        chain::Chain,
+        chain::{self, Chain},
         frame::{self, Kind},
         pool::{Pool, SegmentInfo, Stock},
         preparer::create_or_open,
         reader::{Found, Reader},
-        recovery::{Beyond, RecoverError, Walk, read_failed, storage_failed},
+        recovery::{Beyond, RecoverError, Walk, check_sizes, read_failed, storage_failed},
         segment::{self, Header, Segment},
         store,
         writer::Start,
@@ -62,6 +62,22 @@ pub(crate) fn publish<S: Storage>(
     }
     shorten(&chain, walk)?;
     Ok(wal)
+}
+
+/// Begins the log of a store whose first `position` positions are in a snapshot, in a directory
+/// without a log; `options` say which store it is.
+///
+/// # Errors
+/// See [`RecoverError`].
+pub(crate) fn establish<S: Storage>(
+    storage: &S,
+    position: u64,
+    mut options: Options,
+) -> Result<(), RecoverError> {
+    check_sizes(storage, &mut options)?;
+    let chain = chain::begin(options.identity);
+    let walk = Walk::begin(&chain, position + 1)?;
+    publish(storage, chain, &walk, &Beyond::default(), &mut options).map(drop)
 }
 
 /// Returns the length of the fresh segment: as configured, or what the unproven frames need and one

@@ -25,9 +25,29 @@ pub(crate) fn read_sealed<S: Storage>(
     upto: u64,
     visit: Visit<'_>,
 ) -> Result<(), RecoverError> {
-    let mut expected = from;
-    for info in pool.sealed() {
-        if info.positions.end <= expected || expected > upto {
+    read(pool, pool.sealed(), from..upto + 1, visit)
+}
+
+/// Hands the payloads of durable frames `from` to `upto` to `visit`, those of the segment that is
+/// written to included.
+pub(crate) fn read_written<S: Storage>(
+    pool: &Pool<S>,
+    from: u64,
+    upto: u64,
+    visit: Visit<'_>,
+) -> Result<(), RecoverError> {
+    read(pool, pool.written(upto), from..upto + 1, visit)
+}
+
+fn read<S: Storage>(
+    pool: &Pool<S>,
+    infos: Vec<SegmentInfo>,
+    wanted: Range<u64>,
+    visit: Visit<'_>,
+) -> Result<(), RecoverError> {
+    let mut expected = wanted.start;
+    for info in infos {
+        if info.positions.end <= expected || expected >= wanted.end {
             continue;
         }
         if info.positions.start > expected {
@@ -35,7 +55,7 @@ pub(crate) fn read_sealed<S: Storage>(
             return Err(RecoverError::Gap { file, first: info.positions.start, start: expected });
         }
         let segment = open_segment(&pool.storage, info.sequence)?;
-        if !read_segment(&segment, &info, expected..upto + 1, visit)? {
+        if !read_segment(&segment, &info, expected..wanted.end, visit)? {
             return Ok(());
         }
         expected = info.positions.end;

@@ -94,6 +94,7 @@ pub(crate) struct Start {
 
 impl<S: Storage> Wal<S> {
     pub(crate) fn new(pool: Arc<Pool<S>>, segment: Segment<S::File>, start: Start) -> Self {
+        pool.begin(segment.header.sequence, start.position + 1, None);
         Self {
             offset: u64::from(segment.header.block_bytes),
             pool,
@@ -174,7 +175,7 @@ impl<S: Storage> Wal<S> {
                 return Err(self.fail("sync", source));
             }
             reach(Point::SyncDone);
-            self.durable = self.position;
+            self.all_durable();
         }
         Ok(self.durable)
     }
@@ -279,7 +280,7 @@ impl<S: Storage> Wal<S> {
             positions: self.first..self.position + 1,
             bytes: self.offset,
         };
-        self.pool.seal(sealed);
+        self.pool.begin(next.header.sequence, self.position + 1, Some(sealed));
         self.offset = u64::from(next.header.block_bytes);
         self.first = self.position + 1;
         self.segment = next;
@@ -351,8 +352,9 @@ impl<S: Storage> Wal<S> {
         &self.segment.file
     }
 
-    /// Notes that the file was synced and named by recovery.
+    /// Notes that the file was synced; in recovery, that it was named as well.
     pub(crate) fn all_durable(&mut self) {
         self.durable = self.position;
+        self.pool.set_durable(self.durable);
     }
 }

@@ -4,7 +4,7 @@ use quipu_core::canary::Bug;
 use quipu_core::op::{Action, Add, Presence, Set, Ttl};
 use quipu_core::outcome::{Refusal, Reply, Verdict};
 
-use crate::life::{Life, TOKENS_MAX, disk, outcome};
+use crate::life::{Life, TOKENS_MAX, cut_power, disk, outcome};
 use crate::{Claim, claim};
 
 pub(crate) const CHECKS: &[(Bug, Claim)] = &[
@@ -13,6 +13,7 @@ pub(crate) const CHECKS: &[(Bug, Claim)] = &[
     (Bug::RejectionNotHeld, a_rejection_waits_for_what_it_saw),
     (Bug::RepeatNotHeld, a_repeat_waits_for_the_original),
     (Bug::DirtyForgotten, a_commit_makes_everything_durable),
+    (Bug::EffectOutsideBatch, what_was_answered_is_in_the_log),
     (Bug::AnswerStale, an_add_answers_the_value_after_it),
     (Bug::OverflowWraps, an_overflow_changes_nothing),
     (Bug::SaturateOvershoots, a_saturating_add_stops_at_its_bound),
@@ -23,6 +24,17 @@ pub(crate) const CHECKS: &[(Bug, Claim)] = &[
 
 fn waits(life: &Life, reply: &Reply) -> bool {
     !life.node.is_durable(reply.depends)
+}
+
+fn what_was_answered_is_in_the_log() -> Result<(), String> {
+    let disk = disk();
+    let mut life = Life::start(&disk)?;
+    let names: Vec<String> = (0..64).map(|n| format!("n{n}")).collect();
+    names.iter().for_each(|name| _ = life.add(name, 1));
+    life.commit()?;
+    let again = Life::start(&cut_power(&disk))?;
+    let kept = names.iter().all(|name| again.value(name) == Some(1));
+    claim(kept, "an effect was answered and is not in the log")
 }
 
 fn an_add_waits_for_its_sync() -> Result<(), String> {

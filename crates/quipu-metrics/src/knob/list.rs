@@ -266,14 +266,24 @@ knobs! {
     }
     LogRetainBytes {
         name: "log.retain_bytes",
-        help: "What the last fold took up is kept for the audit unless it has more bytes than \
-            this; given up first when the disk is full.",
+        help: "Most bytes of folded log and older snapshots that are kept for recount and audit; \
+            given up first when the disk is full.",
         domain: Domain::Bytes(Range::new(0, PIB)),
         default: "1GiB",
         apply: Apply::Restart,
         class: Class::Limits,
         basis: Basis::Guess,
         why: "Some minutes of heavy writing or months of light writing, on any disk.",
+    }
+    LogRetainTime {
+        name: "log.retain_time",
+        help: "Folded log that is older than this is not kept.",
+        domain: Domain::Duration(Range::new(SECOND, 36_500 * DAY).or_zero("no limit")),
+        default: "30d",
+        apply: Apply::Restart,
+        class: Class::Limits,
+        basis: Basis::Guess,
+        why: "A month's question can be answered, and what was deleted is not kept for ever.",
     }
     LogAllowNetworkFs {
         name: "log.allow_network_fs",

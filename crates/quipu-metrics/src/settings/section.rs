@@ -87,8 +87,10 @@ pub struct Log {
     pub frame_bytes_max: Bytes,
     /// `log.mark_interval`: a pause of this length is marked as durable.
     pub mark_interval: Nanos,
-    /// `log.retain_bytes`: folded segments are kept up to this size, all together.
+    /// `log.retain_bytes`: history is kept up to this size, all together.
     pub retain_bytes: Bytes,
+    /// `log.retain_time`: history is kept for this long; nothing stands for ever.
+    pub retain_time: Option<Nanos>,
     /// `log.allow_network_fs`: whether the directory may be on a network file system.
     pub allow_network_fs: bool,
 }
@@ -215,6 +217,7 @@ impl Log {
             frame_bytes_max: reader.bytes(Key::LogFrameBytesMax),
             mark_interval: reader.span(Key::LogMarkInterval),
             retain_bytes: reader.bytes(Key::LogRetainBytes),
+            retain_time: reader.span_or_zero(Key::LogRetainTime),
             allow_network_fs: reader.switch(Key::LogAllowNetworkFs),
         }
     }
@@ -275,6 +278,7 @@ pub(super) fn text(settings: &Settings, key: Key) -> String {
         Key::LogFrameBytesMax => log.frame_bytes_max.to_string(),
         Key::LogMarkInterval => log.mark_interval.to_string(),
         Key::LogRetainBytes => log.retain_bytes.to_string(),
+        Key::LogRetainTime => log.retain_time.unwrap_or_default().to_string(),
         Key::LogAllowNetworkFs => log.allow_network_fs.to_string(),
         Key::FoldLogBytesMin => fold.log_bytes_min.to_string(),
         Key::FoldMemory => fold.memory.to_string(),

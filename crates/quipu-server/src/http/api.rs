@@ -9,7 +9,9 @@ use quipu_core::op::{Ack, Op};
 use quipu_core::outcome::{Dependency, Reply};
 use quipu_core::top::Top;
 use quipu_metrics::label::{ConnectionCut, ConnectionRefusal};
+use quipu_wire::http::problem::Problem;
 
+use crate::archive::{Answering, Ask};
 use crate::hub::LogFailed;
 
 /// A node as HTTP sees it. Nothing here blocks; only [`NodeApi::durable`] waits.
@@ -77,6 +79,12 @@ pub trait NodeApi: Send + Sync + 'static {
 
     /// The metrics as JSON.
     fn metrics_json(&self) -> String;
+
+    /// Begins to read what the disk holds.
+    ///
+    /// # Errors
+    /// Too much is being read, or this node holds nothing.
+    fn archive(&self, ask: Ask) -> Result<Answering, Problem>;
 
     /// Whether the node, over all its listeners, may serve one more connection.
     fn admits(&self) -> bool;

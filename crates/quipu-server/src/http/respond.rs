@@ -2,8 +2,7 @@
 
 use std::sync::Arc;
 
-use http_body_util::Full;
-use hyper::body::{Bytes, Incoming};
+use hyper::body::Incoming;
 use hyper::header::{
     ACCEPT, ALLOW, CONNECTION, CONTENT_TYPE, HeaderName, HeaderValue, RETRY_AFTER,
 };
@@ -20,7 +19,9 @@ use quipu_wire::openapi;
 use tokio::sync::Semaphore;
 use tokio::time::Instant;
 
+use crate::archive::{Ask, Opening};
 use crate::http::api::{Event, NodeApi, Unwell};
+use crate::http::content::Content;
 use crate::http::limits::{HttpLimits, Surface};
 use crate::http::{body, counter, listing, page};
 
@@ -84,7 +85,7 @@ impl<N: NodeApi> Drop for Held<'_, N> {
 #[derive(Debug)]
 pub(crate) struct Answer {
     /// The bytes.
-    pub(crate) body: Vec<u8>,
+    pub(crate) body: Content,
     /// What they are.
     pub(crate) media_type: &'static str,
     /// Further headers; for counters there are none.
@@ -102,8 +103,8 @@ impl Answer {
     }
 
     /// An answer of these bytes.
-    pub(crate) fn of(body: Vec<u8>, media_type: &'static str) -> Self {
-        Self { body, media_type, headers: Vec::new(), status: StatusCode::OK }
+    pub(crate) fn of(body: impl Into<Content>, media_type: &'static str) -> Self {
+        Self { body: body.into(), media_type, headers: Vec::new(), status: StatusCode::OK }
     }
 }
 
@@ -111,7 +112,7 @@ impl Answer {
 pub(crate) async fn respond<N: NodeApi>(
     gate: &Gate<N>,
     request: Request<Incoming>,
-) -> Response<Full<Bytes>> {
+) -> Response<Content> {
     let begun = Instant::now();
     let (head, incoming) = request.into_parts();
     let response = match answer(gate, &head, incoming).await {
@@ -135,11 +136,14 @@ async fn answer<N: NodeApi>(
     incoming: Incoming,
 ) -> Result<Answer, Problem> {
     let route = find(&gate.limits, head)?;
+    if route.endpoint.is_archival() {
+        return read_archive(gate, &route).await;
+    }
     if route.endpoint.is_operational() {
         return operate(&*gate.node, route.endpoint, head);
     }
     if route.endpoint == Endpoint::OpenApi {
-        return Ok(Answer::of(openapi::document().into(), JSON));
+        return Ok(Answer::of(openapi::document().as_bytes().to_vec(), JSON));
     }
     if route.endpoint.is_of_page() {
         return Ok(page::answer(&*gate.node, route.endpoint, head).await);
@@ -175,7 +179,11 @@ fn find<'a>(limits: &HttpLimits, head: &'a Parts) -> Result<Route<'a>, Problem> 
         return Err(Problem::new(Kind::LongTarget, detail));
     }
     let route = route::find(head.method.as_str(), head.uri.path())?;
-    if limits.surface == Surface::Admin && !route.endpoint.is_operational() {
+    let is_elsewhere = match limits.surface {
+        Surface::Admin => !route.endpoint.is_operational(),
+        Surface::Counters => route.endpoint.is_archival(),
+    };
+    if is_elsewhere {
         return Err(RouteError::NoPath.into());
     }
     Ok(route)
@@ -195,6 +203,19 @@ fn hold_stream<N: NodeApi>(gate: &Gate<N>, route: &Route<'_>, asks: &Asks<'_>) {
     {
         gate.node.hold_stream(counter, name, sequence);
     }
+}
+
+/// Begins an answer that is read from the disk as its client takes it.
+async fn read_archive<N: NodeApi>(gate: &Gate<N>, route: &Route<'_>) -> Result<Answer, Problem> {
+    let ask = match route.endpoint {
+        Endpoint::History => Ask::History { name: route.counter()?.to_owned() },
+        Endpoint::Backup => Ask::Backup,
+        _ => Ask::Audit,
+    };
+    let answering = gate.node.archive(ask)?;
+    let stopping = |_| Problem::new(Kind::Unready, "the node is stopping");
+    let Opening { media_type, bytes } = answering.opening.await.map_err(stopping)??;
+    Ok(Answer::of(Content::Parts(answering.parts, bytes), media_type))
 }
 
 fn operate(node: &impl NodeApi, endpoint: Endpoint, head: &Parts) -> Result<Answer, Problem> {
@@ -219,8 +240,8 @@ fn wants_json(head: &Parts) -> bool {
     types.any(|kind| kind.split(';').next().is_some_and(|name| name.trim() == JSON))
 }
 
-fn success(answer: Answer) -> Response<Full<Bytes>> {
-    let mut response = Response::new(Full::new(Bytes::from(answer.body)));
+fn success(answer: Answer) -> Response<Content> {
+    let mut response = Response::new(answer.body);
     let media_type = HeaderValue::from_static(answer.media_type);
     response.headers_mut().insert(CONTENT_TYPE, media_type);
     response.headers_mut().extend(answer.headers);
@@ -228,10 +249,10 @@ fn success(answer: Answer) -> Response<Full<Bytes>> {
     response
 }
 
-fn failure(problem: &Problem) -> Response<Full<Bytes>> {
+fn failure(problem: &Problem) -> Response<Content> {
     let mut body = Vec::new();
     reply::write(problem, &mut body);
-    let mut response = Response::new(Full::new(Bytes::from(body)));
+    let mut response = Response::new(Content::from(body));
     *response.status_mut() =
         StatusCode::from_u16(problem.status()).expect("the table has statuses of three digits");
     let headers = response.headers_mut();

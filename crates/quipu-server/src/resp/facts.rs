@@ -172,6 +172,7 @@ pub(super) fn info(
     let resident = machine::resident_bytes();
     let info = Info {
         quipu_version: registry.version(),
+        admin_addr: &hub.admin.get().map_or_else(String::new, ToString::to_string),
         os: &operating_system(),
         process_id: std::process::id(),
         // The store, and which of its starts this is.

@@ -55,6 +55,7 @@ const PROMISES: &[(&str, &[Check])] = &[
     ("tokens_unbounded", &[Limits]),
     ("room_unchecked", &[Limits, Admission]),
     ("dirty_forgotten", &[HeldReply, Liveness]),
+    ("effect_outside_batch", &[ReplyDepends, RecoveredState, RefusedStart]),
 ];
 
 /// Bugs that no node of one thread over honest blocks can show, and the test that catches them.

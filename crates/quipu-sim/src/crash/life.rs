@@ -96,6 +96,7 @@ impl<S: Storage> Life<S> {
             recover(storage, plan.log_options(number), newest.start(), visit).map_err(ended)?;
         let mut preparer: Preparer<S> = recovered.preparer;
         let folder = Folder::new(&recovered.wal, plan.fold_memory_bytes, newest.snapshot);
+        let folder = folder.retaining(plan.retain()).map_err(ended)?;
         let driver = Driver::start(WalLog::new(recovered.wal), shards).map_err(ended)?;
         // Without a segment ahead the next write fails, and says so.
         let driver = driver.with_roomy_preparer(move || drop(preparer.run()));

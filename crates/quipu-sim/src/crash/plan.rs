@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use quipu_core::table::shard_bits;
+use quipu_log::history::Retain;
 use quipu_log::wal::{Identity, Options};
 use stdx::hash::hash64;
 use stdx::prng::Prng;
@@ -80,6 +81,11 @@ impl Plan {
         options.frame_bytes_max = FRAME_BYTES_MAX;
         options.identity = Identity { store_id: self.store_id(), shards: self.shards };
         options
+    }
+
+    /// How much history is kept: that of the last fold alone, or a chain of up to three.
+    pub fn retain(&self) -> Retain {
+        Retain { snapshots: 1 + (self.store_id() % 3) as usize, ..Retain::LAST_FOLD }
     }
 
     /// The identity of the store.

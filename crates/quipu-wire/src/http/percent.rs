@@ -1,4 +1,4 @@
-//! Percent-decoding of path segments and of query parts.
+//! Percent-encoding of path segments, and decoding of these and of query parts.
 
 use std::borrow::Cow;
 
@@ -24,6 +24,25 @@ pub fn decode_segment(text: &str) -> Result<Cow<'_, [u8]>, PercentError> {
 /// A percent sign stands alone.
 pub fn decode_query(text: &str) -> Result<Cow<'_, [u8]>, PercentError> {
     decode(text, true)
+}
+
+/// Encodes a text as one segment of a path.
+pub fn encode_segment(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for byte in text.bytes() {
+        match byte {
+            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => {
+                out.push(char::from(byte));
+            }
+            _ => {
+                out.push('%');
+                for digit in [byte >> 4, byte & 15] {
+                    out.extend(char::from_digit(u32::from(digit), 16));
+                }
+            }
+        }
+    }
+    out
 }
 
 fn decode(text: &str, plus_is_space: bool) -> Result<Cow<'_, [u8]>, PercentError> {
@@ -64,6 +83,14 @@ mod tests {
             |e: Result<&[u8], usize>| e.map(<[u8]>::to_vec).map_err(|at| PercentError { at });
         assert_eq!(decode_segment(text).map(|d| d.to_vec()), expected(segment), "{text}");
         assert_eq!(decode_query(text).map(|d| d.to_vec()), expected(query), "{text}");
+    }
+
+    #[test]
+    fn an_encoded_segment_is_decoded_to_what_it_was() {
+        let text = "user:1/li kes+100% caf\u{e9}?#";
+        let encoded = super::encode_segment(text);
+        assert!(encoded.starts_with("user%3a1%2fli%20kes%2b100%25%20caf%c3%a9%3f"), "{encoded}");
+        assert_eq!(decode_segment(&encoded).as_deref(), Ok(text.as_bytes()));
     }
 
     #[test]

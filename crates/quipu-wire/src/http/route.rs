@@ -60,6 +60,12 @@ pub enum Endpoint {
     PageStyle,
     /// What the page shows, as it is now.
     Live,
+    /// What happened to a counter.
+    History,
+    /// What an audit needs.
+    Audit,
+    /// A snapshot of everything.
+    Backup,
 }
 
 /// All routes.
@@ -81,10 +87,15 @@ pub const ROUTES: &[Entry] = &[
     entry("GET", "/app.js", Endpoint::PageScript, "the script of that page"),
     entry("GET", "/style.css", Endpoint::PageStyle, "the look of that page"),
     entry("GET", "/live", Endpoint::Live, "what that page shows, as it is now"),
+    entry("GET", HISTORY, Endpoint::History, "what happened to a counter (admin listener)"),
+    entry("GET", "/v1/audit", Endpoint::Audit, "what `quipu audit` reads (admin listener)"),
+    entry("POST", "/v1/backup", Endpoint::Backup, "what `quipu backup` copies (admin listener)"),
 ];
 
 const COUNTER: &str = "/v1/{namespace}/counters/{name}";
 const TAKE: &str = "/v1/{namespace}/counters/{name}/take";
+
+const HISTORY: &str = "/v1/{namespace}/counters/{name}/history";
 
 const fn entry(
     method: &'static str,
@@ -98,7 +109,12 @@ const fn entry(
 impl Endpoint {
     /// Whether operators ask for it, not users: what the admin listener answers.
     pub fn is_operational(self) -> bool {
-        matches!(self, Self::Health | Self::Ready | Self::Metrics)
+        matches!(self, Self::Health | Self::Ready | Self::Metrics) || self.is_archival()
+    }
+
+    /// Whether it reads what the disk holds: what only the admin listener answers.
+    pub fn is_archival(self) -> bool {
+        matches!(self, Self::History | Self::Audit | Self::Backup)
     }
 
     /// Whether it is the page for people or belongs to it.

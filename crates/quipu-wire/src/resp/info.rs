@@ -16,6 +16,8 @@ pub struct Info<'a> {
     pub process_id: u32,
     /// 40 hexadecimal digits, new at each start.
     pub run_id: &'a str,
+    /// Address of the admin listener.
+    pub admin_addr: &'a str,
     /// Port of the RESP listener.
     pub tcp_port: u16,
     /// Seconds since the start.
@@ -106,6 +108,7 @@ impl Info<'_> {
 fn server(info: &Info<'_>, out: &mut String) {
     line(out, "redis_version", REDIS_VERSION);
     line(out, "quipu_version", info.quipu_version);
+    line(out, "quipu_admin_addr", info.admin_addr);
     line(out, "redis_mode", "standalone");
     line(out, "os", info.os);
     line(out, "arch_bits", 64);

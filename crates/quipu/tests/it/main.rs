@@ -11,6 +11,7 @@
 //! are told what was skipped and done), `QUIPU_BINARY` (another build to test) and
 //! `QUIPU_CANARY_BINARY` (a canary build made elsewhere).
 
+mod backup;
 mod canaries;
 mod clients;
 mod commits;
@@ -18,6 +19,7 @@ mod differential;
 mod doctor;
 mod faults;
 mod follow;
+mod history;
 mod increx;
 mod ingest;
 mod kill_loop;

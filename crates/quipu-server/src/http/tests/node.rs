@@ -14,6 +14,7 @@ use quipu_core::op::{Ack, Op};
 use quipu_core::outcome::{Dependency, Reply};
 use quipu_core::shard::{Shard, ShardLimits};
 use quipu_core::top::{Pass, Top};
+use quipu_wire::http::problem::{Kind, Problem};
 use tokio::sync::Notify;
 
 use crate::cells::SharedShards;
@@ -126,6 +127,10 @@ impl TestNode {
 }
 
 impl NodeApi for TestNode {
+    fn archive(&self, _: crate::archive::Ask) -> Result<crate::archive::Answering, Problem> {
+        Err(Problem::new(Kind::Unready, "there is no disk"))
+    }
+
     fn is_durable(&self, depends: Dependency) -> bool {
         self.node.is_durable(depends)
     }
