@@ -26,11 +26,13 @@ skip() {
 
 # start COMMAND...: starts a node on free ports and waits until it says that it serves.
 start() {
+  # What the one before said is not what this one says.
+  rm -f "$work/out"
   env QUIPU_RESP_ADDR=127.0.0.1:0 QUIPU_HTTP_ADDR=127.0.0.1:0 QUIPU_ADMIN_ADDR=127.0.0.1:0 \
     QUIPU_LOG_FORMAT=text "$@" >"$work/out" 2>"$work/err" &
   node=$!
   for _ in $(seq 600); do
-    grep -q '^ready' "$work/out" && return 0
+    grep -qs '^ready' "$work/out" && return 0
     kill -0 "$node" 2>/dev/null || break
     sleep 0.1
   done
