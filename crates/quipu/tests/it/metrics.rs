@@ -128,6 +128,7 @@ fn node_of_small_bounds(folder: &TempDir) -> Node {
         ("log.segment_bytes", "1MiB"),
         ("log.frame_bytes_max", "256KiB"),
         ("fold.log_bytes_min", "16KiB"),
+        ("log.retain_time", "1s"),
         ("token.max", "2"),
         ("resp.idle_timeout", "2s"),
         ("http.header_timeout", "100ms"),
