@@ -135,6 +135,7 @@ fn answer(route: &Route<'_>, asks: Asks<'_>, body: &[u8]) {
         Endpoint::Health | Endpoint::Ready | Endpoint::Metrics | Endpoint::OpenApi => return,
         Endpoint::Top => return ranking(body),
         Endpoint::Page | Endpoint::PageScript | Endpoint::PageStyle | Endpoint::Live => return,
+        Endpoint::History | Endpoint::Audit | Endpoint::Backup => return,
     };
     match action {
         Ok(action) => {

@@ -1,17 +1,21 @@
 //! Ingest: lines out of pieces, names out of lines, requests out of names.
 //!
-//! The input is text: `#` and a byte that chooses a pattern, or `!` for none, templates on one line
-//! with blanks between them, and the source. Patterns are few: the crate `regex` is not ours, and
-//! compiling is slow. Lines are the same however the source arrives and
-//! however often the reader goes back; a template prints as what it was parsed from; every request
-//! reads back in the node as what was meant.
+//! The input is text: `#` and a byte that chooses a pattern or a format, or `!` for none; templates on
+//! one line with blanks between them, other options among them (see `meaning`); and the source. Patterns are
+//! few: the crate `regex` is not ours, and compiling is slow. Lines are the same however the source
+//! arrives; a template prints as what it was parsed from; every request reads back in the node as what
+//! was meant.
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 
+use quipu_client::block::Increment;
+use quipu_client::condition::Condition;
+use quipu_client::format::FORMATS;
 use quipu_client::lines::{Lines, Position, Step};
-use quipu_client::matcher::Matcher;
-use quipu_client::request::StreamRequests;
+use quipu_client::matcher::{Form, Matcher, Meaning, Reading, TimeBucket, check_name};
+use quipu_client::moment::Bucket;
+use quipu_client::request::{StreamNames, StreamRequests};
 use quipu_client::source::Source;
 use quipu_client::template::{Piece, Template};
 use quipu_core::op::{Ack, Action, Add, Token};
@@ -38,9 +42,6 @@ thread_local! {
     static MATCHERS: RefCell<BTreeMap<(usize, String), Option<Matcher>>> = RefCell::default();
 }
 
-/// How often a reader goes back here.
-const BACKS_MAX: usize = 8;
-
 /// Tries one input.
 pub fn run(input: &[u8]) {
     let (head, rest) = line(input);
@@ -48,28 +49,51 @@ pub fn run(input: &[u8]) {
     if head == b"!" {
         return lines(source);
     }
-    let templates: Vec<Template> =
-        String::from_utf8_lossy(middle).split(' ').filter_map(template).take(3).collect();
-    let (pattern, middle) = (pattern(head), String::from_utf8_lossy(middle));
-    let streams: Vec<StreamRequests> =
-        templates.iter().map(|t| StreamRequests::new(stream(&middle, t.text()))).collect();
+    let middle = String::from_utf8_lossy(middle);
+    let choice = choice(head);
     MATCHERS.with_borrow_mut(|kept| {
         if kept.len() >= MATCHERS_KEPT {
             kept.clear();
         }
-        let made = || Matcher::new(PATTERNS[pattern], &templates).ok();
-        let matcher = kept.entry((pattern, middle.into_owned())).or_insert_with(made);
+        let made = || Matcher::new(&meaning(choice, &middle)).ok();
+        let matcher = kept.entry((choice, middle.clone().into_owned())).or_insert_with(made);
         let Some(matcher) = matcher else { return };
-        assert_eq!(matcher.templates(), templates.len());
+        let streams: Vec<StreamRequests> =
+            matcher.identities().iter().map(|text| requests(&middle, text)).collect();
+        assert_eq!(matcher.templates(), streams.len());
+        let (first, _) = line(source);
+        if matcher.needs_first_line() && matcher.start(first).is_err() {
+            return;
+        }
         for (number, line) in source.split(|byte| *byte == b'\n').take(16).enumerate() {
             count(matcher, &streams, line, number as u64 + 1);
         }
     });
 }
 
-/// Which pattern the first line chooses.
-fn pattern(head: &[u8]) -> usize {
-    head.get(1).map_or(0, |n| usize::from(*n) % PATTERNS.len())
+/// Which pattern or format the first line chooses.
+fn choice(head: &[u8]) -> usize {
+    head.get(1).map_or(0, |n| usize::from(*n) % (PATTERNS.len() + FORMATS.len()))
+}
+
+/// How lines are to be understood: a word after `?` is a condition, one after `+` the field that says
+/// by how much, and a template that names the bucket asks for the line's time.
+fn meaning(choice: usize, words: &str) -> Meaning {
+    let form = match PATTERNS.get(choice) {
+        Some(pattern) => Form::Pattern((*pattern).to_owned()),
+        None => Form::Format(FORMATS[choice - PATTERNS.len()].format, None),
+    };
+    let templates: Vec<Template> = words.split(' ').filter_map(template).take(3).collect();
+    let conditions = words.split(' ').filter_map(|word| word.strip_prefix('?'));
+    let length = Bucket::parse("1h").expect("a bucket");
+    let is_timed = templates.iter().any(|template| template.text().contains("{bucket}"));
+    Meaning {
+        form,
+        conditions: conditions.filter_map(|text| Condition::parse(text).ok()).take(3).collect(),
+        by: words.split(' ').find_map(|word| word.strip_prefix('+')).map(str::to_owned),
+        bucket: is_timed.then_some(TimeBucket { length, field: None, year: Some(2026) }),
+        templates,
+    }
 }
 
 /// The first line and what follows it.
@@ -91,7 +115,7 @@ fn template(text: &str) -> Option<Template> {
 fn piece(piece: &Piece) -> String {
     match piece {
         Piece::Text(text) => text.replace('{', "{{").replace('}', "}}"),
-        Piece::Group(group) => format!("{{{group}}}"),
+        Piece::Field(field) => format!("{{{field}}}"),
     }
 }
 
@@ -107,22 +131,29 @@ fn stream(source: &str, template: &str) -> String {
     stream
 }
 
+/// The requests of the stream for one template.
+fn requests(source: &str, template: &str) -> StreamRequests {
+    let companion = stream(source, &format!("{template}\0cuts"));
+    StreamRequests::new(StreamNames { stream: stream(source, template), companion })
+}
+
 /// One line, as an ingest counts it.
 fn count(matcher: &mut Matcher, streams: &[StreamRequests], line: &[u8], sequence: u64) {
-    if !matcher.matches(line) {
-        return;
-    }
-    let (mut name, mut out) = (Vec::new(), Vec::new());
+    let Reading::Counts(delta) = matcher.read(line, sequence) else { return };
+    let mut out = Vec::new();
     for (index, stream) in streams.iter().enumerate() {
-        let is_name = matcher.name(index, line, &mut name).is_ok();
-        assert_eq!(is_name, quipu_core::name::check(&name).is_ok(), "{}", name.escape_ascii());
+        let Ok(name) = matcher.name(index, line) else { continue };
+        let is_name = check_name(name).is_ok();
+        assert_eq!(is_name, quipu_core::name::check(name).is_ok(), "{}", name.escape_ascii());
         if is_name {
+            let own = stream.names().stream.as_str();
+            let increment = Increment { name, delta, sequence, lines: 1 };
             out.clear();
-            stream.put_add(&mut out, &name, sequence);
-            node_reads(&out, |command| is_add(command, &name, (stream.name(), sequence)));
+            stream.put_add(&mut out, &increment);
+            node_reads(&out, |command| is_add(command, &increment, own));
             out.clear();
             stream.put_checkpoint(&mut out, sequence);
-            node_reads(&out, |command| is_checkpoint(command, (stream.name(), sequence)));
+            node_reads(&out, |command| is_checkpoint(command, (own, sequence)));
         }
     }
 }
@@ -135,11 +166,11 @@ fn node_reads(bytes: &[u8], is_right: impl FnOnce(&Command<'_>) -> bool) {
     assert!(is_right(&command), "{command:?}");
 }
 
-fn is_add(command: &Command<'_>, name: &[u8], (stream, sequence): (&str, u64)) -> bool {
+fn is_add(command: &Command<'_>, sent: &Increment<'_>, stream: &str) -> bool {
     let Command::Op(add) = command else { return false };
-    add.op.name.as_bytes() == name
-        && add.op.action == Action::Add(Add::plain(1))
-        && add.op.token == Token::Stream { name: stream.as_bytes(), sequence }
+    add.op.name.as_bytes() == sent.name
+        && add.op.action == Action::Add(Add::plain(sent.delta))
+        && add.op.token == Token::Stream { name: stream.as_bytes(), sequence: sent.sequence }
         && add.ack == Some(Ack::Fsync)
 }
 
@@ -148,7 +179,7 @@ fn is_checkpoint(command: &Command<'_>, (stream, sequence): (&str, u64)) -> bool
         if *name == stream.as_bytes() && *n == sequence)
 }
 
-/// Lines are the same in one piece, in many, and after going back.
+/// Lines are the same in one piece and in many.
 fn lines(source: &[u8]) {
     let mut plain: Vec<&[u8]> = source.split(|byte| *byte == b'\n').collect();
     if plain.last().is_some_and(|last| last.is_empty()) {
@@ -156,7 +187,7 @@ fn lines(source: &[u8]) {
     }
     let mut random = Prng::new(source.len() as u64);
     let mut lines = Lines::new(Position::default());
-    let (mut fed, mut confirmed, mut next, mut backs) = (0, Position::default(), 0, 0);
+    let (mut fed, mut next) = (0, 0);
     loop {
         match lines.step() {
             Step::End => break,
@@ -174,19 +205,6 @@ fn lines(source: &[u8]) {
             }
         }
         assert_eq!(lines.position().lines, next as u64);
-        match random.below(8) {
-            0 if backs < BACKS_MAX => {
-                backs += 1;
-                lines.go_to(confirmed);
-                next = confirmed.lines as usize;
-                assert_eq!(lines.held(), 0);
-            }
-            1 => {
-                confirmed = lines.position();
-                lines.release(confirmed);
-            }
-            _ => {}
-        }
     }
     assert_eq!((next, fed), (plain.len(), source.len()));
 }

@@ -33,7 +33,7 @@ pub(crate) struct ImportArgs {
     /// The file, or `-` for standard input
     #[arg(required_unless_present = "from", conflicts_with = "from")]
     file: Option<PathBuf>,
-    /// Read the integer keys of this Redis: redis://[user:password@]host[:port][/database]
+    /// Read the integer keys of this Redis: `redis://[user:password@]host[:port][/database]`
     #[arg(long, value_name = "URL")]
     from: Option<String>,
     /// Keys of the Redis: `*` is any text, `?` any character, `[ab]` one of these
