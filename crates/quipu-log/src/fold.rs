@@ -304,10 +304,17 @@ impl<S: Storage> Folder<S> {
 
     fn cut(&self, info: &SegmentInfo) -> io::Result<()> {
         let file = self.pool.storage.open(&segment::name(info.sequence))?;
-        if file.length()? <= info.bytes + info.bytes / UNUSED_PART {
+        let mut header = [0; segment::HEADER_BYTES];
+        let read = file.read_at(&mut header, 0)?;
+        // Not its segment: whoever reads it next says so.
+        let Ok(header) = segment::Header::decode(header.get(..read).unwrap_or_default()) else {
+            return Ok(());
+        };
+        let used = u64::from(header.block_bytes) + info.bytes;
+        if file.length()? <= used + used / UNUSED_PART {
             return Ok(());
         }
-        file.set_length(info.bytes)?;
+        file.set_length(used)?;
         file.sync()
     }
 

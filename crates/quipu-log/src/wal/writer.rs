@@ -278,7 +278,7 @@ impl<S: Storage> Wal<S> {
         let sealed = SegmentInfo {
             sequence: self.segment.header.sequence,
             positions: self.first..self.position + 1,
-            bytes: self.offset,
+            bytes: self.offset - u64::from(self.segment.header.block_bytes),
         };
         self.pool.begin(next.header.sequence, self.position + 1, Some(sealed));
         self.offset = u64::from(next.header.block_bytes);

@@ -61,7 +61,7 @@ fn history_has_at_most_the_bytes_and_snapshots_that_are_to_be_kept() {
         assert_eq!(Node::open(&cut).unwrap().view(), node.view());
     };
     check(Retain { bytes: 0, ..EVERYTHING }, 0, 0);
-    check(Retain { bytes: 60_000, ..EVERYTHING }, 1, 6);
+    check(Retain { bytes: 60_000, ..EVERYTHING }, 1, 8);
     check(Retain { snapshots: 3, ..EVERYTHING }, 3, 3);
     check(Retain { snapshots: 0, ..EVERYTHING }, 0, 0);
     check(Retain::LAST_FOLD, 1, 1);
@@ -174,6 +174,20 @@ fn segments_that_were_closed_early_take_no_more_room_than_they_use() {
     drop(node);
     clean(&memory.power_cut(Keep::None));
     clean(&memory.power_cut(Keep::All));
+}
+
+#[test]
+fn segments_of_short_lives_keep_every_frame_when_they_are_folded() {
+    let memory = Memory::new();
+    for life in 0..12 {
+        let mut node = open(&memory, EVERYTHING).unwrap();
+        node.work(1, life).unwrap();
+        // By a later life than the one that took them over.
+        if life % 3 == 2 {
+            node.fold().unwrap();
+        }
+    }
+    assert_eq!(clean(&memory.power_cut(Keep::None)).from, 0);
 }
 
 #[test]
