@@ -212,12 +212,13 @@ pub fn audit(start: &Start) -> Result<(), Violation> {
     demand(consistent, "audit", || format!("audit ended with {}:\n{text}", output.status))
 }
 
-/// Makes segments small, so that ends also meet changes of segments and folds, and starts are
-/// quick.
+/// Makes segments small and history short, so that ends also meet changes of segments, folds and what
+/// they retire, and starts are quick.
 #[must_use]
 pub fn small_segments(start: Start) -> Start {
     start
         .flag("log.segment_bytes", "1MiB")
         .flag("log.frame_bytes_max", "256KiB")
         .flag("fold.log_bytes_min", "256KiB")
+        .flag("log.retain_bytes", "4MiB")
 }

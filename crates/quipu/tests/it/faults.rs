@@ -53,11 +53,13 @@ impl Knobs for Start {
     }
 }
 
-/// A node whose log is folded every few frames, so that a short run meets everything. Its segments
-/// take longer to fill than to prepare, on a loaded machine too: else writes are refused as busy.
+/// A node whose log is folded every few frames and retired soon, so that a short run meets everything.
+/// Its segments take longer to fill than to prepare, on a loaded machine too: else writes are refused
+/// as busy.
 fn busy_log(data: &Path) -> Start {
     node::start(data)
         .knob("log.segment_bytes", "4MiB")
         .knob("log.frame_bytes_max", "1MiB")
         .knob("fold.log_bytes_min", "16KiB")
+        .knob("log.retain_bytes", "256KiB")
 }
