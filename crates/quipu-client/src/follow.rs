@@ -2,7 +2,7 @@
 //!
 //! One thread looks after all files: it lists them, notices what became of each, and gives those
 //! that have lines to a few reader threads, each of which ingests one file on a connection of its
-//! own ([`reader`]). What a file needs next is decided in [`entry`]; which source it is, in
+//! own (`reader`). What a file needs next is decided in `entry`; which source it is, in
 //! [`crate::identity`].
 
 use std::collections::BTreeMap;

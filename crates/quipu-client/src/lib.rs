@@ -2,9 +2,9 @@
 //!
 //! Read first [`window`] (what an ingest knows about blocks of lines in flight: the reason why
 //! nothing is lost or counted twice) and [`block`], then [`ingest`], which moves the bytes.
-//! What a line means is in [`matcher`], over [`format`], [`condition`], [`moment`] and [`template`].
+//! What a line means is in [`matcher`], over [`mod@format`], [`condition`], [`moment`] and [`template`].
 //! These, [`record`], [`reject`], [`request`], [`source`], [`lines`], [`backoff`] and [`refusal`] are
-//! values without IO, and so are [`print`] and most of [`rotation`]; [`connection`],
+//! values without IO, and so are [`mod@print`] and most of [`rotation`]; [`connection`],
 //! [`client`], [`input`], [`tail`], [`content`], [`inflate`], [`lock`], [`report`], `track`,
 //! [`identity`], [`resume`], [`ingest`] and [`follow`] touch sockets, files and clocks.
 //!
