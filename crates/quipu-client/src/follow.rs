@@ -19,7 +19,7 @@ use thiserror::Error;
 
 use crate::ingest::{IngestError, Job};
 use crate::input::{Input, InputError};
-use crate::rotation::is_packed;
+use crate::rotation::{first_name, is_packed};
 use crate::summary::Summary;
 use crate::tail::{Pause, Tail, Until};
 
@@ -317,7 +317,16 @@ impl Following {
         }
     }
 
+    /// Returns the file that has the name that the file `key` had before it was rotated away.
+    fn live_of(&self, key: Key) -> Option<Arc<Tail>> {
+        let entry = self.entries.get(&key).filter(|entry| entry.is_put_away())?;
+        let path = first_name(&entry.path);
+        let is_live = |other: &&Entry| other.is_listed && other.path == path && other.key != key;
+        self.entries.values().find(is_live)?.tail.clone()
+    }
+
     fn start_reader(&mut self, key: Key, until: Until, now: Instant) -> Result<(), FollowError> {
+        let live = self.live_of(key);
         let Some(entry) = self.entries.get_mut(&key) else { return Ok(()) };
         let Some(tail) = &entry.tail else { return Ok(()) };
         tail.order(until);
@@ -325,7 +334,8 @@ impl Following {
             key,
             path: entry.path.clone(),
             tail: Arc::clone(tail),
-            rules: entry.rules(now, self.follow.settle),
+            rules: entry.rules(until, now, self.follow.settle),
+            live,
             make: Arc::clone(&self.follow.make),
             claims: Arc::clone(&self.claims),
             events: self.events.0.clone(),

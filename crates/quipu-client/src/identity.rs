@@ -47,6 +47,11 @@ pub struct Rules {
     pub is_put_away: bool,
     /// It may still be written as a copy of another.
     pub may_be_unfinished: bool,
+    /// Whole lines were seen in it: if it has none it was cut.
+    pub has_lines: bool,
+    /// It begins as the file does that has its earlier name, and that one was not identified since
+    /// it was cut: once it is, this one is known to be a copy of it.
+    pub copies_unknown: bool,
 }
 
 /// What a file was found to be.
@@ -56,7 +61,8 @@ pub enum Found {
     Source(Identity, Option<Replaced>),
     /// Nothing that was counted, and new ones are not wanted.
     Stranger,
-    /// It has fewer lines than the source that it may be a copy of: to be asked again later.
+    /// It has fewer lines than the source that it may be a copy of, or that source is not known
+    /// yet: to be asked again later.
     Short,
     /// It was cut meanwhile.
     Cut,
@@ -78,15 +84,21 @@ pub fn identify(
     identities: &[String],
     rules: Rules,
 ) -> Result<Found, IngestError> {
-    let source = file.source()?;
-    // Its first lines are taken between two looks at the very first.
+    // Its first lines are taken between two looks at the very first. That there was none twice
+    // would not tell what was there in between.
+    let (first, is_whole) = file.first_line()?;
+    if rules.has_lines && !is_whole {
+        return Ok(Found::Cut);
+    }
     file.print_to_keep()?;
+    let source = Source::of_file(file.inode(), &first);
     let (identity, replaced) = match find(client, file, &source, (identities, rules))? {
         Found::Source(identity, replaced) => (identity, replaced),
         found => return Ok(found),
     };
     // What was found is of no use if the file became another meanwhile.
-    if file.is_cut() || file.source()? != source {
+    let (again, is_still_whole) = file.first_line()?;
+    if file.is_cut() || again != first || is_whole && !is_still_whole {
         return Ok(Found::Cut);
     }
     remember(client, file, &identity)?;
@@ -113,6 +125,7 @@ fn find(
     match origin {
         Origin::Known(identity) => return continued(client, file, identity, (identities, rules)),
         Origin::Short if rules.may_be_unfinished => return Ok(Found::Short),
+        Origin::None | Origin::Short if rules.copies_unknown => return Ok(Found::Short),
         Origin::None | Origin::Short if rules.successor_only => return Ok(Found::Stranger),
         Origin::None | Origin::Short => {}
     }
@@ -295,5 +308,33 @@ fn absolute(path: &Path) -> PathBuf {
     match (folder, path.file_name()) {
         (Ok(folder), Some(name)) => folder.join(name),
         _ => path.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs::File;
+    use std::net::TcpListener;
+    use std::sync::Arc;
+    use std::time::Duration;
+
+    use super::{Client, Found, Rules, Tail, identify};
+    use crate::tail::Until;
+
+    #[test]
+    fn a_file_that_lost_its_lines_is_no_source_without_a_first_line() {
+        // What is there now tells enough: nobody is asked.
+        let nobody = TcpListener::bind("127.0.0.1:0").expect("bound");
+        let address = nobody.local_addr().expect("bound").to_string();
+        let mut client = Client::connect(&address, Duration::from_secs(1)).expect("connected");
+        for content in ["", "the begin of a line"] {
+            let file = tempfile::NamedTempFile::new().expect("a file");
+            std::fs::write(file.path(), content).expect("written");
+            let open = Arc::new(File::open(file.path()).expect("opened"));
+            let tail = Tail::new(open, file.path(), Until::End).expect("a regular file");
+            let rules = Rules { has_lines: true, ..Rules::default() };
+            let found = identify(&mut client, &tail, &[], rules).expect("read");
+            assert!(matches!(found, Found::Cut), "{content}: {found:?}");
+        }
     }
 }

@@ -21,6 +21,8 @@ use crate::lines::{LINE_BYTES_MAX, Position, READ_BYTES};
 use crate::print::{Print, Printer};
 use crate::source::Source;
 
+mod likeness;
+
 /// Bytes before a place that must still be there when it is read on. Guess: a few lines.
 const OVERLAP_BYTES: usize = 512;
 /// How many times as many lines a new print must cover before a reader stops to store it.
@@ -445,11 +447,27 @@ impl Place {
         let read = self.content.read_at(&mut self.ahead, from)?;
         let kept = self.before.get(self.before.len() - back..).unwrap_or_default();
         self.is_cut |= read < back || self.ahead.get(..back) != Some(kept);
+        self.is_cut |= self.is_shorter(from + read as u64, read < self.ahead.len());
         self.ahead.truncate(read.max(back));
         self.ahead.drain(..back);
         // Nothing of it is handed on before it is accepted.
         self.taken = self.ahead.len();
         Ok((!self.is_cut).then_some(self.ahead.len()))
+    }
+
+    /// Says whether the file, which was read to `offset` and `ends` there, had more before: then
+    /// nothing needs to have been handed on for it to be another.
+    fn is_shorter(&self, offset: u64, ends: bool) -> bool {
+        // Of a damaged compressed file a piece may end before its time.
+        ends && !self.content.is_packed() && offset < self.reference.position().offset
+    }
+
+    /// Says whether the last bytes that were read are still there, without reading on.
+    fn is_there(&mut self) -> io::Result<bool> {
+        let mut again = vec![0; self.before.len()];
+        let from = self.offset() - again.len() as u64;
+        let read = self.content.read_at(&mut again, from)?;
+        Ok(again.get(..read) == Some(&self.before))
     }
 
     /// Returns how many of the `bytes` that were fetched belong to lines that end.

@@ -53,7 +53,7 @@ pub(super) enum State {
     Parked,
     /// The same source is read from another file.
     Shadow(Identity),
-    /// Perhaps a copy that is still being made.
+    /// Perhaps a copy that is still being made, or of a file that is to be identified first.
     Short,
     /// Beside those that are meant, and nothing that was counted.
     Stranger,
@@ -149,12 +149,15 @@ impl Entry {
         waits.then(|| self.changed + settle)
     }
 
-    pub(super) fn rules(&self, now: Instant, settle: Duration) -> Rules {
+    /// Returns what is known before it is read `until` there.
+    pub(super) fn rules(&self, until: Until, now: Instant, settle: Duration) -> Rules {
         Rules {
+            has_lines: until != Until::End,
             was_cut: self.was_cut,
             successor_only: !self.is_wanted,
             is_put_away: self.is_put_away(),
             may_be_unfinished: !self.is_quiet(now, settle),
+            copies_unknown: false,
         }
     }
 
@@ -189,11 +192,14 @@ impl Entry {
             State::Running(_) | State::Shadow(_) | State::Stranger | State::Done => {
                 return Ok(Step::Nothing);
             }
-            State::Short if quiet => return Ok(Step::Read(Until::Told(LINGER))),
-            State::Short => return Ok(Step::Nothing),
-            State::Fresh | State::Parked => {}
+            State::Short if !quiet => return Ok(Step::Nothing),
+            State::Short | State::Fresh | State::Parked => {}
         }
         if std::mem::take(&mut self.is_dirty) {
+            // However much was read to find out which source it is, nothing of that was counted.
+            if tail.identity().is_none() {
+                tail.go_after(0)?;
+            }
             match tail.look()? {
                 Look::Lines | Look::Cut => {
                     self.is_dirty = true;
@@ -207,5 +213,33 @@ impl Entry {
             (true, false) => Step::Finish,
             (false, _) => Step::Nothing,
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs::File;
+    use std::io::Write as _;
+    use std::sync::Arc;
+    use std::time::{Duration, Instant};
+
+    use super::{Entry, LINGER, State, Step, Tail, Until};
+
+    #[test]
+    fn a_file_of_which_all_was_read_to_identify_it_is_still_to_be_read() {
+        let mut file = tempfile::NamedTempFile::new().expect("a file");
+        file.write_all(b"a\nb\n").expect("written");
+        let open = Arc::new(File::open(file.path()).expect("opened"));
+        let tail = Tail::new(open, file.path(), Until::Told(LINGER)).expect("a regular file");
+        tail.print_to_keep().expect("read").expect("a print");
+        let now = Instant::now();
+        let mut entry = Entry::new((0, 0), file.path().with_extension("1"), true, now);
+        entry.tail = Some(Arc::new(tail));
+        // Another file was read as the same source until then.
+        for state in [State::Fresh, State::Short] {
+            (entry.state, entry.is_dirty, entry.was_renamed) = (state, true, true);
+            let step = entry.step(now, Duration::ZERO).expect("looked");
+            assert_eq!(step, Step::Read(Until::Told(LINGER)));
+        }
     }
 }

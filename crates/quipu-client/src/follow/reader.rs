@@ -69,6 +69,8 @@ pub(super) struct Reader {
     pub(super) path: PathBuf,
     pub(super) tail: Arc<Tail>,
     pub(super) rules: Rules,
+    /// The file that has the name that this one had before it was rotated away.
+    pub(super) live: Option<Arc<Tail>>,
     pub(super) make: Make,
     pub(super) claims: Arc<Claims>,
     pub(super) events: SyncSender<Happening>,
@@ -135,8 +137,8 @@ impl Reader {
         let mut client = Client::connect(&job.node, job.options.timeout)?;
         let identities = job.matcher.identities();
         let identifying = self.claims.identifying.lock();
-        let (identity, replaced) = match identify(&mut client, &self.tail, identities, self.rules)?
-        {
+        let rules = Rules { copies_unknown: self.copies_unknown()?, ..self.rules };
+        let (identity, replaced) = match identify(&mut client, &self.tail, identities, rules)? {
             Found::Source(identity, replaced) => (identity, replaced),
             Found::Stranger => return Ok(Some(Outcome::Stranger)),
             Found::Short => return Ok(Some(Outcome::Short)),
@@ -151,6 +153,12 @@ impl Reader {
         }
         self.tail.identify(identity);
         Ok(None)
+    }
+
+    /// Says whether it may be a copy of a file that must be identified before it.
+    fn copies_unknown(&self) -> Result<bool, IngestError> {
+        let Some(live) = &self.live else { return Ok(false) };
+        Ok(!live.is_as_identified()? && live.begins_with(&self.tail)?)
     }
 
     fn job(&self) -> Job {

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::{Look, Pause, Tail, Until};
+use crate::identity::Identity;
 use crate::lines::{Position, READ_BYTES};
 
 /// Long enough that nobody waits it out.
@@ -132,4 +133,45 @@ fn a_file_that_was_written_over_before_its_start_is_read_again_is_noticed() {
     std::fs::write(file.path(), "other\nlines\nand more\n").expect("written");
     assert_eq!(tail.go_after(0).expect("counted"), Position::default());
     assert_eq!(read(&tail), (String::new(), Pause::Cut));
+}
+
+/// Finds out which source it is, as far as a tail is concerned.
+fn identify(tail: &Tail) {
+    tail.print_to_keep().expect("read").expect("a print");
+    tail.identify(Identity { source: tail.source().expect("read"), generation: 0 });
+}
+
+#[test]
+fn a_file_that_is_cut_after_it_was_identified_and_before_it_is_read_is_noticed() {
+    for (content, after) in [("", 0), ("", 1), ("a\n", 0), ("other\n", 0), ("a\nb\n", 3)] {
+        let (mut file, tail) = tail(b"a\nb\nc\nd\n", Until::Told(Duration::ZERO));
+        identify(&tail);
+        tail.go_after(0).expect("gone");
+        file.as_file_mut().set_len(0).expect("cut");
+        file.rewind().expect("at its start");
+        file.write_all(content.as_bytes()).expect("written");
+        tail.go_after(after).expect("gone");
+        assert_eq!(tail.look().expect("looked"), Look::Cut, "{content} {after}");
+        assert_eq!(read(&tail), (String::new(), Pause::Cut), "{content} {after}");
+    }
+}
+
+#[test]
+fn a_file_that_was_cut_is_not_as_it_was_identified_and_a_copy_tells_of_what_it_is() {
+    let (mut live, tail_of_live) = tail(b"head\na\n", Until::Told(Duration::ZERO));
+    assert!(!tail_of_live.is_as_identified().expect("read"), "not identified");
+    identify(&tail_of_live);
+    assert!(tail_of_live.is_as_identified().expect("read"));
+    live.as_file_mut().set_len(0).expect("cut");
+    live.rewind().expect("at its start");
+    live.write_all(b"head\nb\nc\n").expect("written");
+    assert!(!tail_of_live.is_as_identified().expect("read"), "cut and filled again");
+    let check = |copy: &[u8], expected: bool| {
+        let (_file, copy) = tail(copy, Until::Told(Duration::ZERO));
+        assert_eq!(tail_of_live.begins_with(&copy).expect("read"), expected);
+    };
+    check(b"head\nb\n", true);
+    check(b"head\na\n", false);
+    check(b"head\nb\nc\nd\n", false);
+    check(b"", false);
 }

@@ -2,8 +2,15 @@
 
 use std::fs;
 
+use std::process::Command;
+
 use super::Scene;
 use super::scene::rename;
+use crate::chance::Chance;
+use crate::tool;
+
+/// Rotations one after the other. Measured: far more than one between two looks.
+const ROUNDS: u64 = 16;
 
 fn followed(lines: u64) -> Scene {
     let mut scene = Scene::new(&["access.log"]);
@@ -92,5 +99,44 @@ fn a_file_that_is_removed_and_made_again_may_have_the_same_inode() {
         scene.follow();
         scene.await_counted();
     }
+    scene.check();
+}
+
+/// Copies and cuts the log, and compresses the copy if `packs` says so.
+fn copy_and_cut(scene: &Scene, round: u64, packs: bool) {
+    let (log, copy) = (scene.log("access.log"), scene.log(&format!("access.log-{round}")));
+    fs::copy(&log, &copy).expect("copied");
+    fs::File::create(&log).expect("cut");
+    if packs {
+        tool::output_of(Command::new("gzip").arg(&copy));
+    }
+}
+
+#[test]
+fn a_file_that_is_copied_and_cut_faster_than_it_is_looked_at() {
+    let (mut scene, mut chance) = (followed(10), Chance::new(7));
+    for round in 0..ROUNDS {
+        scene.write("access.log", chance.below(800) as u64);
+        copy_and_cut(&scene, round, chance.percent(50));
+    }
+    scene.write("access.log", 5);
+    scene.await_counted();
+    scene.check();
+}
+
+#[test]
+fn a_file_that_was_copied_and_cut_again_and_again_meanwhile() {
+    let (mut scene, mut chance) = (followed(100), Chance::new(8));
+    scene.write("access.log", 100);
+    scene.kill_ingest();
+    for round in 0..10 {
+        scene.write("access.log", chance.below(300) as u64);
+        copy_and_cut(&scene, round, chance.percent(50));
+    }
+    // A copy of what is in the file too.
+    scene.write("access.log", 70);
+    fs::copy(scene.log("access.log"), scene.log("access.log-99")).expect("copied");
+    scene.follow();
+    scene.await_counted();
     scene.check();
 }
