@@ -5,6 +5,8 @@
 //! is told when more is handed to it, or at the end.
 
 mod part;
+#[cfg(test)]
+mod tests;
 
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};

@@ -123,7 +123,7 @@ pub(crate) fn write<S: Storage>(storage: &S, identity: Identity) -> io::Result<(
 
 #[cfg(test)]
 mod tests {
-    use super::{Identity, NAME, StoreFault, read, write};
+    use super::{Identity, LookError, NAME, StoreFault, encode, look, read, write};
     use crate::storage::{Storage, StorageFile, memory::Memory};
 
     #[test]
@@ -148,5 +148,23 @@ mod tests {
         memory.open(NAME).unwrap().read_at(&mut bytes, 0).unwrap();
         let fixture = b"QUIPUSTO\x01\0\0\0\x40\0\0\0\x07\0\0\0\0\0\0\0\x76\x7E\x09\x59";
         assert_eq!(&bytes, fixture);
+    }
+
+    #[test]
+    fn a_look_from_outside_tells_what_is_there_and_locks_nothing() {
+        let folder = tempfile::TempDir::new().unwrap();
+        assert_eq!(look(folder.path()).unwrap(), None);
+        let identity = Identity { store_id: 7, shards: 16 };
+        let put = |bytes: &[u8]| std::fs::write(folder.path().join(NAME), bytes).unwrap();
+        put(&encode(identity));
+        assert_eq!(look(folder.path()).unwrap(), Some(identity));
+        put(&encode(identity)[1..]);
+        assert!(matches!(look(folder.path()), Err(LookError::Damaged)));
+        let mut flipped = encode(identity);
+        flipped[17] ^= 1;
+        put(&flipped);
+        assert!(matches!(look(folder.path()), Err(LookError::Damaged)));
+        let file = folder.path().join(NAME);
+        assert!(matches!(look(&file), Err(LookError::Io(_))), "a file is no directory");
     }
 }

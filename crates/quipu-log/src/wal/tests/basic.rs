@@ -6,7 +6,7 @@ use crate::{
         memory::{Keep, Memory},
     },
     wal::{
-        WriteError, segment,
+        Options, WriteError, segment,
         tests::{SEGMENT_BYTES, numbers, open, open_from, payload},
     },
 };
@@ -151,4 +151,10 @@ fn restarts_do_not_grow_the_disk() {
     memory.limit(Some(u64::MAX));
     let used = u64::MAX - memory.free_bytes().unwrap();
     assert!(used < 2 * SEGMENT_BYTES + names.len() as u64 * 4 * 512, "{used} {}", names.len());
+}
+
+#[test]
+fn options_are_told_without_their_source_of_randomness() {
+    let told = format!("{:?}", Options::new(Box::new(|| 7)));
+    assert!(told.contains("segment_bytes: 67108864") && told.contains("store_id: 7"), "{told}");
 }
