@@ -1,0 +1,1 @@
+//! A load test that runs: threads, sockets, probes.
