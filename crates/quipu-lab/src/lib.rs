@@ -8,9 +8,14 @@
 //! drawn follows from the seed of the scenario and the number of the slot, so that the same
 //! scenario asks the same of two targets, over any number of threads.
 
+pub mod burst;
+pub mod conservation;
 pub mod data;
+mod nearest;
 pub mod request;
 pub mod scenario;
 pub mod schedule;
+pub mod slo;
 pub mod slot;
 pub mod template;
+pub mod validity;
