@@ -2,14 +2,24 @@
 //!
 //! Everything here has its final form: defaults are filled in, templates compiled, names resolved.
 
+mod built_in;
+mod error;
 mod rate;
+mod read;
+mod scale;
+mod table;
 
 use stdx::units::Nanos;
 
+pub use self::built_in::{BUILT_IN, built_in, built_in_text};
+pub use self::error::ScenarioError;
 pub use self::rate::Rate;
+pub use self::read::Lines;
 
 use crate::data::Keys;
-use crate::template::Template;
+use crate::slo::{Check, Slo, Sustained};
+use crate::template::{Hole, Template};
+use crate::validity::Limits;
 
 /// A load test as it is to be run.
 #[derive(Debug, Clone, PartialEq)]
@@ -29,8 +39,14 @@ pub struct Scenario {
     pub delta: Delta,
     /// When requests leave.
     pub arrival: Arrival,
-    /// What is done in turn, at least one phase.
+    /// What is done in turn; none where a search makes its own phases.
     pub phases: Vec<Phase>,
+    /// What is promised.
+    pub slos: Vec<Slo>,
+    /// What the run itself must keep to.
+    pub validity: Limits,
+    /// A search for the greatest rate, if this is one.
+    pub search: Option<Search>,
     /// Where results go.
     pub output: Output,
 }
@@ -271,6 +287,8 @@ pub struct Phase {
     pub record: bool,
     /// Whether it comes again.
     pub repeat: Option<Repeat>,
+    /// What ends the whole run.
+    pub abort_if: Option<Sustained>,
 }
 
 /// How much is asked in a phase.
@@ -314,6 +332,49 @@ pub struct Repeat {
     pub between: Rate,
 }
 
+/// A search for the greatest rate at which promises are kept.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Search {
+    /// What must hold.
+    pub checks: Vec<Check>,
+    /// The first rate that is tried.
+    pub from: Rate,
+    /// The greatest.
+    pub to: Rate,
+    /// How near the least rate that fails must be to the greatest that passes, as a share.
+    pub precision: f64,
+    /// How long a trial lasts.
+    pub trial: Nanos,
+    /// How long the target rests between trials.
+    pub cooldown: Nanos,
+    /// How the found rate is confirmed.
+    pub confirm: Confirm,
+}
+
+/// How a found rate is confirmed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Confirm {
+    /// By how many trials.
+    pub runs: u32,
+    /// How long each lasts.
+    pub lasts: Nanos,
+}
+
+impl Default for Search {
+    /// Trials that settle p99.9 from 5,000/s on, rests of which a queue is gone.
+    fn default() -> Self {
+        Self {
+            checks: Vec::new(),
+            from: Rate::whole(1_000),
+            to: Rate::MAX,
+            precision: 0.05,
+            trial: Nanos::from_secs(30),
+            cooldown: Nanos::from_secs(10),
+            confirm: Confirm { runs: 3, lasts: Nanos::from_secs(120) },
+        }
+    }
+}
+
 /// Where results go.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Output {
@@ -339,3 +400,92 @@ pub enum Format {
     /// A test report, one case per promise.
     Junit,
 }
+
+/// What makes a request recognisable to the target when it comes again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Tokens {
+    /// Nothing: what is sent again may count again.
+    None,
+    /// A token of its own, by `{{token}}`: it may be sent again at any time.
+    Key,
+    /// A place in a stream, by `{{stream}}` and `{{sequence}}`: those of one stream leave in order.
+    Stream,
+}
+
+impl Scenario {
+    /// Returns the most requests that may be on the way at once: what was asked for, or fewer if
+    /// the connections have fewer places.
+    pub fn in_flight_max(&self) -> u32 {
+        self.arrival.max_in_flight.min(self.target.places())
+    }
+
+    /// Returns the strictest latency that is promised, in nanoseconds.
+    pub fn latency_limit_ns(&self) -> Option<u64> {
+        let checks = self.slos.iter().flat_map(|slo| &slo.checks);
+        checks.filter_map(Check::latency_limit_ns).min()
+    }
+}
+
+impl Target {
+    /// Returns how many requests all connections have places for.
+    pub fn places(&self) -> u32 {
+        self.connections.saturating_mul(self.pipeline)
+    }
+
+    /// Returns host and port as in a URL.
+    pub fn authority(&self) -> String {
+        let Self { host, port, .. } = self;
+        if host.contains(':') { format!("[{host}]:{port}") } else { format!("{host}:{port}") }
+    }
+}
+
+impl Load {
+    /// Returns the greatest rate.
+    pub fn peak(&self) -> Rate {
+        match self {
+            Self::Rate(rate) => *rate,
+            Self::Ramp { from, to, .. } => *from.max(to),
+            Self::Users(_) => Rate::ZERO,
+        }
+    }
+
+    /// Returns the users of a closed loop; 0 in an open one.
+    pub fn users(&self) -> u32 {
+        if let Self::Users(users) = self { *users } else { 0 }
+    }
+}
+
+impl Operation {
+    /// Returns all its templates.
+    pub fn templates(&self) -> Vec<&Template> {
+        match &self.request {
+            Request::Resp(arguments) => arguments.iter().collect(),
+            Request::Http(HttpRequest { path, headers, body, .. }) => {
+                let headers = headers.iter().map(|(_, value)| value);
+                [path, body].into_iter().chain(headers).collect()
+            }
+        }
+    }
+
+    /// Returns what makes it recognisable when it comes again.
+    pub fn tokens(&self) -> Tokens {
+        let has =
+            |hole| self.templates().iter().any(|template| template.holes().any(|h| h == hole));
+        match (has(Hole::Token), has(Hole::Stream)) {
+            (true, _) => Tokens::Key,
+            (false, true) => Tokens::Stream,
+            (false, false) => Tokens::None,
+        }
+    }
+
+    /// Returns the number of the source whose key its template names first, if it names one.
+    pub fn source(&self) -> Option<u8> {
+        let holes = self.templates().into_iter().flat_map(Template::holes);
+        holes
+            .into_iter()
+            .find_map(|hole| if let Hole::Key(source) = hole { Some(source) } else { None })
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -6,11 +6,13 @@
 //! when the count reaches `n`. A Poisson process spaces its slots by drawn amounts of the same count
 //! instead of by one.
 
+mod plan;
 mod segment;
 mod slots;
 
 use std::sync::Arc;
 
+pub use self::plan::plan;
 pub use self::segment::Segment;
 pub use self::slots::Slots;
 
@@ -90,6 +92,11 @@ impl Schedule {
     /// Returns the number of slots of the whole run; of a Poisson process, how many are expected.
     pub fn total(&self) -> u64 {
         self.segments.last().map_or(0, Segment::end_number)
+    }
+
+    /// Returns the number of slots of the phases that belong to the result.
+    pub fn recorded_total(&self) -> u64 {
+        self.phases.iter().filter(|phase| phase.record).map(|phase| phase.slots).sum()
     }
 
     /// Returns how long the run is planned to send, in nanoseconds.

@@ -22,6 +22,7 @@ fn phase(load: Load, ns: u64) -> Phase {
         window: Nanos(SECOND),
         record: true,
         repeat: None,
+        abort_if: None,
     }
 }
 
