@@ -5,8 +5,6 @@
 
 mod zipf;
 
-use std::io::Write as _;
-
 use stdx::prng::Prng;
 
 pub use self::zipf::{Zipf, ZipfError};
@@ -94,7 +92,7 @@ impl Keys {
         match &self.names {
             Names::Numbered { prefix, .. } => {
                 out.extend_from_slice(prefix.as_bytes());
-                write!(out, "{index}").expect("a vector takes bytes");
+                out.extend_from_slice(itoa::Buffer::new().format(index).as_bytes());
             }
             Names::Listed(names) => {
                 let name = names.get(index as usize).map_or("", String::as_str);
@@ -119,3 +117,6 @@ impl Keys {
 fn below(prng: &mut Prng, bound: u32) -> u32 {
     prng.below(u64::from(bound)) as u32
 }
+
+#[cfg(test)]
+mod tests;

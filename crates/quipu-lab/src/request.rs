@@ -172,3 +172,6 @@ impl Filling<'_> {
 fn with_version(uuid: u128, version: u128) -> u128 {
     (uuid & !(0xf << 76) & !(0b11 << 62)) | version << 76 | 0b10 << 62
 }
+
+#[cfg(test)]
+mod tests;

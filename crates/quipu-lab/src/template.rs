@@ -4,8 +4,6 @@
 //! `{{uuid}}` (version 7), `{{uuid4}}`, `{{token}}` (32 hexadecimal digits that only this slot of this
 //! run has), `{{stream}}` and `{{sequence}}` (a stream of this run and a place in it).
 
-use std::io::Write as _;
-
 use crate::request::Filling;
 
 /// A text with holes.
@@ -143,29 +141,25 @@ fn hole(name: &str, sources: &[&str]) -> Result<Hole, TemplateError> {
 }
 
 fn fill(hole: Hole, filling: &Filling<'_>, out: &mut Vec<u8>) {
-    let written = match hole {
-        Hole::Key(source) => {
-            filling.write_key(source, out);
-            Ok(())
+    match hole {
+        Hole::Key(source) => filling.write_key(source, out),
+        Hole::Delta => write_whole(filling.drawn.delta, out),
+        Hole::Number => write_whole(filling.drawn.slot.number, out),
+        Hole::Uuid7 => write_uuid(filling.uuid7(), out),
+        Hole::Uuid4 => write_uuid(filling.uuid4(), out),
+        Hole::Token => write_hex(&filling.token().to_be_bytes(), out),
+        Hole::Stream => {
+            out.extend_from_slice(b"lab-");
+            write_hex(&filling.run().to_be_bytes(), out);
+            out.push(b'-');
+            write_whole(filling.stream, out);
         }
-        Hole::Delta => write!(out, "{}", filling.drawn.delta),
-        Hole::Number => write!(out, "{}", filling.drawn.slot.number),
-        Hole::Uuid7 => {
-            write_uuid(filling.uuid7(), out);
-            Ok(())
-        }
-        Hole::Uuid4 => {
-            write_uuid(filling.uuid4(), out);
-            Ok(())
-        }
-        Hole::Token => {
-            write_hex(&filling.token().to_be_bytes(), out);
-            Ok(())
-        }
-        Hole::Stream => write!(out, "lab-{:016x}-{}", filling.run(), filling.stream),
-        Hole::Sequence => write!(out, "{}", filling.drawn.slot.number + 1),
-    };
-    written.expect("a vector takes bytes");
+        Hole::Sequence => write_whole(filling.drawn.slot.number + 1, out),
+    }
+}
+
+fn write_whole(number: impl itoa::Integer, out: &mut Vec<u8>) {
+    out.extend_from_slice(itoa::Buffer::new().format(number).as_bytes());
 }
 
 fn write_uuid(uuid: u128, out: &mut Vec<u8>) {
@@ -183,3 +177,6 @@ fn write_hex(bytes: &[u8], out: &mut Vec<u8>) {
         out.extend([digit(byte >> 4), digit(byte & 15)]);
     }
 }
+
+#[cfg(test)]
+mod tests;
