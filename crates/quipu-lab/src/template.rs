@@ -10,6 +10,8 @@ use crate::request::Filling;
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Template {
     parts: Vec<Part>,
+    /// Whether keys are percent-encoded.
+    is_path: bool,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -86,7 +88,16 @@ impl Template {
             rest = tail;
         }
         push_text(&mut parts, rest);
-        Ok(Self { parts })
+        Ok(Self { parts, is_path: false })
+    }
+
+    /// Compiles the path of a URL: keys that fill it are percent-encoded, as one segment or one value
+    /// of a query.
+    ///
+    /// # Errors
+    /// As [`Self::compile`].
+    pub fn compile_path(text: &str, sources: &[&str]) -> Result<Self, TemplateError> {
+        Ok(Self { is_path: true, ..Self::compile(text, sources)? })
     }
 
     /// Whether it is the empty text.
@@ -116,6 +127,11 @@ impl Template {
         for part in &self.parts {
             match part {
                 Part::Text(text) => out.extend_from_slice(text.as_bytes()),
+                Part::Hole(hole) if self.is_path => {
+                    let start = out.len();
+                    fill(*hole, filling, out);
+                    percent_encode(start, out);
+                }
                 Part::Hole(hole) => fill(*hole, filling, out),
             }
         }
@@ -162,6 +178,21 @@ fn write_whole(number: impl itoa::Integer, out: &mut Vec<u8>) {
     out.extend_from_slice(itoa::Buffer::new().format(number).as_bytes());
 }
 
+/// Percent-encodes what `out` holds from `start` on; unreserved characters stay (RFC 3986, 2.3), and
+/// so does the colon, which is allowed in a segment and a query.
+fn percent_encode(start: usize, out: &mut Vec<u8>) {
+    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~:".contains(&byte);
+    let mut at = start;
+    while let Some(byte) = out.get(at).copied() {
+        if !is_plain(byte) {
+            let [high, low] = hex(byte);
+            out.splice(at..=at, [b'%', high, low]);
+            at += 2;
+        }
+        at += 1;
+    }
+}
+
 fn write_uuid(uuid: u128, out: &mut Vec<u8>) {
     for (at, byte) in uuid.to_be_bytes().iter().enumerate() {
         if matches!(at, 4 | 6 | 8 | 10) {
@@ -172,10 +203,14 @@ fn write_uuid(uuid: u128, out: &mut Vec<u8>) {
 }
 
 fn write_hex(bytes: &[u8], out: &mut Vec<u8>) {
-    let digit = |nibble: u8| if nibble < 10 { b'0' + nibble } else { b'a' + nibble - 10 };
     for byte in bytes {
-        out.extend([digit(byte >> 4), digit(byte & 15)]);
+        out.extend(hex(*byte));
     }
+}
+
+fn hex(byte: u8) -> [u8; 2] {
+    let digit = |nibble: u8| if nibble < 10 { b'0' + nibble } else { b'a' + nibble - 10 };
+    [digit(byte >> 4), digit(byte & 15)]
 }
 
 #[cfg(test)]

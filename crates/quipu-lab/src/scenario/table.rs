@@ -242,6 +242,11 @@ impl<'t> Value<'t> {
         ScenarioError::Value { line, path, value, remedy: remedy.to_owned() }
     }
 
+    /// The error of a template that this value gave.
+    pub(super) fn template(&self, source: TemplateError) -> ScenarioError {
+        ScenarioError::Template { line: self.line(), path: self.path(), source }
+    }
+
     pub(super) fn line(&self) -> usize {
         line(self.text, self.start)
     }

@@ -349,3 +349,31 @@ fn scaled_time_keeps_rates_and_shortens_everything_else() {
     scenario.scale_time(1e-6);
     assert!(scenario.phases.iter().all(|phase| phase.window <= phase.lasts && phase.lasts.0 > 0));
 }
+
+#[test]
+fn a_plan_that_cannot_be_held_is_refused() {
+    let refused = |phase: &str| {
+        let text = least("command = \"PING\"", &format!("[[phase]]\nname = \"p\"\n{phase}"));
+        let remedy = "the plan is too long: a year, or a million steps and repeats";
+        assert_eq!(error(&text), format!("line 7: `phase[1]` is of type table: {remedy}"));
+    };
+    refused("rate = 1\nfor = \"1d\"\nrepeat = { times = 367, every = \"1d\" }");
+    refused(
+        "rate = { from = 1, to = 2, shape = { steps = 1000 } }\nfor = \"1s\"\nrepeat = { times = \
+         1000, every = \"1s\" }",
+    );
+}
+
+#[test]
+fn a_path_has_no_spaces_and_an_amount_a_bound() {
+    refused(
+        "8080/v1/incr",
+        "8080/v1/in cr",
+        "line 7: `target.url` is \"http://127.0.0.1:8080/v1/in cr\": a path has no spaces: write %20",
+    );
+    refused(
+        "seed = 42",
+        "delta = 1_000_000_001",
+        "line 4: `delta` is 1000000001: write a whole number from -1000000000 to 1000000000",
+    );
+}

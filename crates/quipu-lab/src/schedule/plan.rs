@@ -195,8 +195,8 @@ hold    10m30s  5m00s   15,000/s                    4,500,000  recorded
             (squeezed(&found), squeezed(expected));
         assert_eq!(found_lines[..expected.len()], expected);
         for line in [
-            "open loop, evenly spaced, pacing balanced, late ones queue; at most 256 in flight over \
-             256 connections; seed 42",
+            "open loop, evenly spaced, pacing balanced, late ones queue; at most 512 in flight over \
+             512 connections; seed 42",
             "hold: response.p99 <= 100ms",
             "all recorded: conserved",
         ] {

@@ -1,5 +1,6 @@
 //! Texts with holes: what is a hole, and what is refused.
 
+use crate::data::{Draw, Keys, Names};
 use crate::request::{Requests, Run};
 use crate::scenario::built_in;
 use crate::slot::Slot;
@@ -58,4 +59,21 @@ fn filling_allocates_nothing_where_there_is_room() {
     let drawn = requests.draw(Slot { number: u64::MAX / 2, phase: 0, due_ns: 3 });
     template.render(&requests.filling(drawn, u32::MAX), &mut out);
     assert_eq!((out.as_ptr(), out.capacity()), (start, capacity));
+}
+
+#[test]
+fn a_key_in_a_path_is_one_segment() {
+    let mut scenario = built_in("burst", "redis://h").unwrap();
+    let names = ["plain-1.x_y~:z", "a b/c?d", "\u{e9}%"].map(str::to_owned).to_vec();
+    scenario.data[0].keys = Keys::new(Names::Listed(names), Draw::Sequential);
+    let requests = Requests::new(&scenario, Run { id: 1, start_wall_ms: 2 });
+    let template = Template::compile_path("/c/{{key}}?n={{n}}", &["key"]).unwrap();
+    let rendered = |number| {
+        let drawn = requests.draw(Slot { number, phase: 0, due_ns: 0 });
+        let mut out = Vec::new();
+        template.render(&requests.filling(drawn, 0), &mut out);
+        String::from_utf8(out).unwrap()
+    };
+    let paths = ["/c/plain-1.x_y~:z?n=0", "/c/a%20b%2fc%3fd?n=1", "/c/%c3%a9%25?n=2"];
+    assert_eq!([rendered(0), rendered(1), rendered(2)], paths);
 }

@@ -12,6 +12,9 @@ const COUNT_DEFAULT: u32 = 10_000;
 /// The exponent of YCSB's zipfian keys.
 const EXPONENT_DEFAULT: f64 = 0.99;
 
+/// The most that one request adds, up or down: sums of nine billion of them fit into 64 bits.
+pub(super) const AMOUNT_MAX: i64 = 1_000_000_000;
+
 #[derive(Clone, Copy)]
 enum Dist {
     Uniform,
@@ -32,11 +35,11 @@ const DISTS: [(&str, Dist); 5] = [
 pub(super) fn delta(top: &mut Table<'_>) -> Result<Delta> {
     let Some(value) = top.get("delta") else { return Ok(Delta::Fixed(1)) };
     if !value.is_table() {
-        return Ok(Delta::Fixed(value.whole(i64::MIN, i64::MAX)?));
+        return Ok(Delta::Fixed(value.whole(-AMOUNT_MAX, AMOUNT_MAX)?));
     }
     let mut table = value.table()?;
-    let from = table.need("from", "write such as from = 1")?.whole(i64::MIN, i64::MAX)?;
-    let to = table.need("to", "write such as to = 10")?.whole(from, i64::MAX)?;
+    let from = table.need("from", "write such as from = 1")?.whole(-AMOUNT_MAX, AMOUNT_MAX)?;
+    let to = table.need("to", "write such as to = 10")?.whole(from, AMOUNT_MAX)?;
     table.finish()?;
     Ok(Delta::Uniform(from, to))
 }

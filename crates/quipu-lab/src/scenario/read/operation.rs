@@ -1,10 +1,11 @@
 //! What is sent: the operation of `[target]`, or those of `[mix]`.
 
 use crate::scenario::read::Result;
-use crate::scenario::read::target::Ends;
+use crate::scenario::read::data::AMOUNT_MAX;
+use crate::scenario::read::target::{Ends, is_path};
 use crate::scenario::table::{Table, Value};
 use crate::scenario::{
-    Counts, Expect, HttpRequest, Operation, Protocol, ReplyType, Request, ScenarioError, Source,
+    Counts, Expect, HttpRequest, Operation, Protocol, ReplyType, Request, Source,
 };
 use crate::template::{Hole, Template};
 
@@ -93,13 +94,15 @@ fn http(table: &mut Table<'_>, defaults: &Defaults<'_>) -> Result<HttpRequest> {
 
 fn path(table: &mut Table<'_>, defaults: &Defaults<'_>) -> Result<Template> {
     let Some(value) = table.get("path") else {
-        let compiled = Template::compile(&defaults.path, &defaults.sources);
+        let compiled = Template::compile_path(&defaults.path, &defaults.sources);
         return compiled.map_err(|source| table.template("url", source));
     };
-    if !value.string()?.starts_with('/') {
-        return Err(value.wrong("a path begins with a slash"));
+    let path = value.string()?;
+    if !path.starts_with('/') || !is_path(path) {
+        return Err(value.wrong("a path begins with a slash and has no spaces"));
     }
-    template(&value, &defaults.sources)
+    let compiled = Template::compile_path(path, &defaults.sources);
+    compiled.map_err(|source| value.template(source))
 }
 
 fn method(table: &mut Table<'_>) -> Result<Option<String>> {
@@ -130,11 +133,7 @@ fn headers(table: &mut Table<'_>, defaults: &Defaults<'_>) -> Result<Vec<(String
 }
 
 fn template(value: &Value<'_>, sources: &[&str]) -> Result<Template> {
-    Template::compile(value.string()?, sources).map_err(|source| ScenarioError::Template {
-        line: value.line(),
-        path: value.path(),
-        source,
-    })
+    Template::compile(value.string()?, sources).map_err(|source| value.template(source))
 }
 
 /// A command: words between spaces, or a list of arguments.
@@ -142,11 +141,7 @@ fn command(table: &mut Table<'_>, defaults: &Defaults<'_>) -> Result<Vec<Templat
     let remedy = "write such as command = \"INCRBY {{key}} 1\", or a list of arguments";
     let value = table.need("command", remedy)?;
     let compile = |text: &str| {
-        Template::compile(text, &defaults.sources).map_err(|source| ScenarioError::Template {
-            line: value.line(),
-            path: value.path(),
-            source,
-        })
+        Template::compile(text, &defaults.sources).map_err(|source| value.template(source))
     };
     let arguments: Vec<Template> = if let Some(text) = value.as_str() {
         words(text).into_iter().map(compile).collect::<Result<_>>()?
@@ -173,7 +168,7 @@ fn counts(value: Option<Value<'_>>, request: &Request) -> Result<Counts> {
         return match value.as_str() {
             Some("delta") => Ok(Counts::Delta),
             Some(_) => Err(value.wrong("write \"delta\" or a whole number")),
-            None => Ok(match value.whole(i64::MIN, i64::MAX)? {
+            None => Ok(match value.whole(-AMOUNT_MAX, AMOUNT_MAX)? {
                 0 => Counts::Nothing,
                 amount => Counts::Fixed(amount),
             }),
@@ -194,6 +189,7 @@ fn redis_counts(arguments: &[Template]) -> Option<Counts> {
     let amount = rest.get(1);
     let is_drawn = amount.is_some_and(|amount| amount.holes().eq([Hole::Delta]));
     let fixed = amount.and_then(Template::as_text).and_then(|text| text.parse::<i64>().ok());
+    let fixed = fixed.filter(|amount| amount.unsigned_abs() <= AMOUNT_MAX as u64);
     match name.as_str() {
         "INCR" => Some(Counts::Fixed(1)),
         "DECR" => Some(Counts::Fixed(-1)),

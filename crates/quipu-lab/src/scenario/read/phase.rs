@@ -11,6 +11,12 @@ use crate::slo::Sustained;
 /// The most phases: their number has 16 bits in a slot, and no person writes more.
 const PHASES_MAX: usize = 1_000;
 
+/// The longest plan: a year, far from where nanoseconds and slots leave 64 bits.
+const PLAN_MAX: Nanos = Nanos::from_secs(366 * 86_400);
+
+/// The most segments of the schedule; each takes about a hundred bytes.
+const SEGMENTS_MAX: u64 = 1_000_000;
+
 /// The length of the windows of a phase that does not say.
 const WINDOW_DEFAULT: Nanos = Nanos::from_secs(1);
 
@@ -25,8 +31,14 @@ pub(super) fn phases(top: &mut Table<'_>, model: Model, has_search: bool) -> Res
         return Err(list.wrong(&format!("there may be {PHASES_MAX} phases, not more")));
     }
     let mut phases: Vec<Phase> = Vec::new();
+    let (mut lasts_ns, mut segments) = (0_u64, 0_u64);
     for item in items {
         let phase = phase(item.clone().table()?, model)?;
+        lasts_ns = lasts_ns.saturating_add(whole_ns(&phase));
+        segments += segments_of(&phase);
+        if lasts_ns > PLAN_MAX.0 || segments > SEGMENTS_MAX {
+            return Err(item.wrong("the plan is too long: a year, or a million steps and repeats"));
+        }
         if phases.iter().any(|other| other.name == phase.name) {
             let remedy =
                 format!("another phase is called `{}`: give it a name of its own", phase.name);
@@ -35,6 +47,20 @@ pub(super) fn phases(top: &mut Table<'_>, model: Model, has_search: bool) -> Res
         phases.push(phase);
     }
     Ok(phases)
+}
+
+/// How long a phase lasts with all its repeats.
+fn whole_ns(phase: &Phase) -> u64 {
+    let repeated = |repeat: &Repeat| repeat.every.0.saturating_mul(u64::from(repeat.times));
+    phase.repeat.as_ref().map_or(phase.lasts.0, repeated)
+}
+
+fn segments_of(phase: &Phase) -> u64 {
+    let plateaus = match phase.load {
+        Load::Ramp { shape: Shape::Steps(steps), .. } => u64::from(steps) + 1,
+        _ => 1,
+    };
+    phase.repeat.map_or(plateaus, |repeat| u64::from(repeat.times) * (plateaus + 1))
 }
 
 fn phase(mut table: Table<'_>, model: Model) -> Result<Phase> {

@@ -152,8 +152,20 @@ fn parse(text: &str) -> std::result::Result<Url, &'static str> {
     if !path.is_empty() && protocol == Protocol::Resp {
         return Err("a target that speaks RESP has no path");
     }
+    if !is_path(path) {
+        return Err("a path has no spaces: write %20");
+    }
     let path = (!path.is_empty()).then(|| format!("/{}", path.strip_prefix('/').unwrap_or(path)));
     Ok(Url { protocol, is_encrypted, host, port, path })
+}
+
+/// Whether all of a path may stand in a request line; holes may be spaced.
+pub(super) fn is_path(path: &str) -> bool {
+    let mut depth = 0_i32;
+    path.bytes().all(|byte| {
+        depth += i32::from(byte == b'{') - i32::from(byte == b'}');
+        byte.is_ascii_graphic() || (depth > 1 && byte == b' ')
+    })
 }
 
 fn host_and_port(authority: &str, port_default: u16) -> Option<(String, u16)> {
