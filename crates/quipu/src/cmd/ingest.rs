@@ -115,7 +115,6 @@ fn count(
     };
     let mut progress = Progress::new(size, args.report_every, path);
     let done = ingest(job, &mut |event| show(&mut progress, &event));
-    progress.finish();
     Ok(done)
 }
 
