@@ -8,13 +8,16 @@ mod bars;
 mod cell;
 mod commit;
 mod connection;
-pub(crate) mod ingest;
+mod ingest;
 mod machine;
+mod options;
 mod page;
 mod parse;
+mod process;
 mod reader;
 mod report;
 mod rounds;
+mod row;
 mod scale;
 mod server;
 mod statistics;
@@ -24,17 +27,19 @@ pub(crate) use self::machine::timestamp;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 
+use crate::bench::options::RunOptions;
 use crate::bench::report::Results;
 use crate::bench::server::Quipu;
 use crate::checkout;
 use crate::ci::cargo;
 
 /// How to call it.
-pub(crate) const USAGE: &str = "usage: cargo xtask bench [options] [-- flags of `quipu serve`]
+const USAGE: &str = "usage: cargo xtask bench [options] [-- flags of `quipu serve`]
        cargo xtask bench scale [options]   ten million counters (scale --help for its options)
        cargo xtask bench commit [options]  who syncs, measured (commit --help for its options)
+       cargo xtask bench ingest [options]  the ingest beside awk (ingest --help for its options)
 
   --quick          one round of 1 s per cell, results beside the build: a trial, not a measurement
   --rounds N       interleaved rounds (default 5)
@@ -48,11 +53,8 @@ pub(crate) const USAGE: &str = "usage: cargo xtask bench [options] [-- flags of 
 /// What a run does.
 #[derive(Debug, Clone, PartialEq)]
 struct Options {
-    rounds: usize,
+    run: RunOptions,
     seconds: f64,
-    quipu: Option<PathBuf>,
-    dir: PathBuf,
-    out: PathBuf,
     throughput: bool,
     reader: bool,
     peers_only: bool,
@@ -74,50 +76,31 @@ pub(crate) const FOLD_FLAGS: [&str; 6] = [
 
 impl Options {
     fn parse(words: &[&str]) -> Result<Self> {
-        let build = build_folder().join("bench");
-        let mut options = Self {
-            rounds: 5,
-            seconds: 5.0,
-            quipu: None,
-            dir: build.join("data"),
-            out: checkout::root().join("docs/benchmarks"),
-            throughput: true,
-            reader: true,
-            peers_only: false,
-            flags: FOLD_FLAGS.map(str::to_owned).to_vec(),
-        };
-        let mut words = words.iter();
-        while let Some(word) = words.next() {
-            let mut value = || words.next().with_context(|| format!("{word} needs a value"));
-            match *word {
-                "--quick" => {
-                    (options.rounds, options.seconds, options.out) = (1, 1.0, build.clone());
-                }
-                "--rounds" => options.rounds = value()?.parse().context("--rounds")?,
-                "--seconds" => options.seconds = value()?.parse().context("--seconds")?,
-                "--quipu" => options.quipu = Some(PathBuf::from(value()?)),
-                "--dir" => options.dir = PathBuf::from(value()?),
-                "--out" => options.out = PathBuf::from(value()?),
-                "--only" => options.choose(value()?)?,
-                "--peers-only" => options.peers_only = true,
-                "--" => break,
-                unknown => bail!("unknown option {unknown}\n{USAGE}"),
+        let end = words.iter().position(|word| *word == "--").unwrap_or(words.len());
+        let (words, flags) = words.split_at(end);
+        let mut flags: Vec<&str> = flags.iter().skip(1).copied().collect();
+        flags.splice(..0, FOLD_FLAGS);
+        let mut run = RunOptions::new(5, "data");
+        let (mut seconds, mut part, mut peers_only) = (None, None, false);
+        run.read(words, USAGE, |option, words| {
+            match option {
+                "--seconds" => seconds = Some(words.number()?),
+                "--only" => part = Some(words.value()?),
+                "--peers-only" => peers_only = true,
+                _ => return Ok(false),
             }
-        }
-        options.flags.extend(words.map(|&word| word.to_owned()));
-        if options.rounds == 0 || options.seconds.is_nan() || options.seconds <= 0.0 {
-            bail!("--rounds and --seconds must be more than zero");
-        }
-        Ok(options)
-    }
-
-    fn choose(&mut self, part: &str) -> Result<()> {
-        (self.throughput, self.reader) = match part {
-            "throughput" => (true, false),
-            "reader" => (false, true),
-            other => bail!("--only knows throughput and reader, not {other}"),
+            Ok(true)
+        })?;
+        let seconds: f64 = seconds.unwrap_or(if run.quick { 1.0 } else { 5.0 });
+        ensure!(seconds > 0.0, "--seconds must be more than zero");
+        let (throughput, reader) = match part {
+            None => (true, true),
+            Some("throughput") => (true, false),
+            Some("reader") => (false, true),
+            Some(other) => bail!("--only knows throughput and reader, not {other}"),
         };
-        Ok(())
+        let flags = flags.into_iter().map(str::to_owned).collect();
+        Ok(Self { run, seconds, throughput, reader, peers_only, flags })
     }
 }
 
@@ -134,10 +117,15 @@ pub(crate) fn run(words: &[&str]) -> Result<()> {
     match words {
         ["scale", rest @ ..] => return scale::run(rest),
         ["commit", rest @ ..] => return commit::run(rest),
+        ["ingest", rest @ ..] => return ingest::run(rest),
+        ["--help"] => {
+            println!("{USAGE}");
+            return Ok(());
+        }
         _ => {}
     }
     let options = Options::parse(words)?;
-    let folder = options.dir.join(timestamp());
+    let folder = options.run.dir.join(timestamp());
     fs::create_dir_all(&folder).with_context(|| format!("creating {}", folder.display()))?;
     let quipu = Quipu { binary: binary(&options)?, flags: options.flags.clone() };
     let seen = (!options.peers_only).then_some(quipu.binary.as_path());
@@ -152,14 +140,14 @@ pub(crate) fn run(words: &[&str]) -> Result<()> {
     fs::remove_dir_all(&folder)?;
     let page = page::render(&results);
     println!("\n{page}");
-    keep(&options.out, &results, &page)
+    keep(&options.run.out, &results, &page)
 }
 
 fn binary(options: &Options) -> Result<PathBuf> {
     if options.peers_only {
         return Ok(PathBuf::new());
     }
-    release_binary(options.quipu.as_deref())
+    release_binary(options.run.quipu.as_deref())
 }
 
 /// The binary that was given, else the one that is built now.
@@ -190,20 +178,13 @@ mod tests {
     fn options_are_read_and_the_rest_goes_to_the_server() {
         let words = ["--rounds", "7", "--only", "reader", "--", "--server.workers", "1"];
         let options = Options::parse(&words).unwrap();
-        assert_eq!((options.rounds, options.throughput, options.reader), (7, false, true));
+        assert_eq!((options.run.rounds, options.throughput, options.reader), (7, false, true));
         assert_eq!(options.flags[FOLD_FLAGS.len()..], ["--server.workers", "1"]);
     }
 
     #[test]
-    fn a_trial_does_not_write_into_the_documentation() {
-        let options = Options::parse(&["--quick"]).unwrap();
-        assert_eq!(options.rounds, 1);
-        assert!(!options.out.ends_with("docs/benchmarks"));
-    }
-
-    #[test]
     fn wrong_options_are_refused() {
-        for words in [&["--round"][..], &["--rounds"], &["--rounds", "0"], &["--only", "x"]] {
+        for words in [&["--seconds", "0"][..], &["--only", "x"], &["--round"]] {
             assert!(Options::parse(words).is_err(), "{words:?}");
         }
     }

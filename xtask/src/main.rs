@@ -34,15 +34,6 @@ fn main() -> ExitCode {
         ["tidy"] => tidy::run(),
         ["ci"] => ci::run(),
         ["docs"] => docs::run(),
-        ["bench", "--help"] => {
-            println!("{}", bench::USAGE);
-            Ok(())
-        }
-        ["bench", "ingest", "--help"] => {
-            println!("{}", bench::ingest::USAGE);
-            Ok(())
-        }
-        ["bench", "ingest", rest @ ..] => bench::ingest::run(rest),
         ["bench", rest @ ..] => bench::run(rest),
         ["evidence", "--help"] => {
             println!("{}", evidence::USAGE);

@@ -18,7 +18,6 @@ mod ingest_meaning;
 mod ingest_progress;
 mod live;
 mod man;
-mod progress;
 mod prove;
 mod recount;
 mod restore;

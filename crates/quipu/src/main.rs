@@ -5,6 +5,7 @@
 //! directory and its machine.
 
 mod args;
+mod bar;
 mod cmd;
 mod doctor;
 mod figure;

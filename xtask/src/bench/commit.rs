@@ -7,15 +7,15 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, ensure};
 use serde_json::{Value, json};
 
+use crate::bench::options::RunOptions;
+use crate::bench::process::{Preload, Process};
 use crate::bench::reader::{EXTRA, compile_shim};
-use crate::bench::scale::process::{Preload, Process};
-use crate::bench::scale::row::{Noise, Page, Row, keep, with};
+use crate::bench::row::{Noise, Page, Row, keep, with};
 use crate::bench::statistics::Spread;
-use crate::bench::{build_folder, machine, parse, release_binary};
-use crate::checkout;
+use crate::bench::{machine, parse, release_binary};
 
 /// How to call it.
 const USAGE: &str = "usage: cargo xtask bench commit [options]
@@ -30,12 +30,8 @@ const USAGE: &str = "usage: cargo xtask bench commit [options]
 /// What a run does.
 #[derive(Debug, Clone)]
 struct Options {
-    quick: bool,
-    rounds: usize,
+    run: RunOptions,
     seconds: f64,
-    quipu: Option<PathBuf>,
-    dir: PathBuf,
-    out: PathBuf,
 }
 
 /// The strategies, as `commit.strategy` names them.
@@ -65,35 +61,16 @@ struct Cell {
 
 impl Options {
     fn parse(words: &[&str]) -> Result<Self> {
-        let build = build_folder().join("bench");
-        let mut options = Self {
-            quick: false,
-            rounds: 1,
-            seconds: 2.0,
-            quipu: None,
-            dir: build.join("data"),
-            out: checkout::root().join("docs/benchmarks"),
-        };
-        let mut words = words.iter();
-        while let Some(word) = words.next() {
-            let mut value = || words.next().with_context(|| format!("{word} needs a value"));
-            match *word {
-                "--quick" => {
-                    (options.quick, options.seconds) = (true, 0.5);
-                    options.out.clone_from(&build);
-                }
-                "--rounds" => options.rounds = value()?.parse().context("--rounds")?,
-                "--seconds" => options.seconds = value()?.parse().context("--seconds")?,
-                "--quipu" => options.quipu = Some(PathBuf::from(value()?)),
-                "--dir" => options.dir = PathBuf::from(value()?),
-                "--out" => options.out = PathBuf::from(value()?),
-                unknown => bail!("unknown option {unknown}\n{USAGE}"),
+        let (mut run, mut seconds) = (RunOptions::new(1, "data"), None);
+        run.read(words, USAGE, |option, words| {
+            if option == "--seconds" {
+                seconds = Some(words.number()?);
             }
-        }
-        if options.rounds == 0 || options.seconds.is_nan() || options.seconds <= 0.0 {
-            bail!("--rounds and --seconds must be more than zero");
-        }
-        Ok(options)
+            Ok(option == "--seconds")
+        })?;
+        let seconds = seconds.unwrap_or(if run.quick { 0.5 } else { 2.0 });
+        ensure!(seconds > 0.0, "--seconds must be more than zero");
+        Ok(Self { run, seconds })
     }
 }
 
@@ -107,14 +84,14 @@ pub(crate) fn run(words: &[&str]) -> Result<()> {
         return Ok(());
     }
     let options = Options::parse(words)?;
-    let folder = options.dir.join(machine::timestamp());
+    let folder = options.run.dir.join(machine::timestamp());
     fs::create_dir_all(&folder).with_context(|| format!("creating {}", folder.display()))?;
-    let quipu = release_binary(options.quipu.as_deref())?;
+    let quipu = release_binary(options.run.quipu.as_deref())?;
     let environment = machine::describe(&folder, Some(&quipu))?;
     let described = json!({
-        "rounds": options.rounds,
+        "rounds": options.run.rounds,
         "seconds_per_cell": options.seconds,
-        "is_trial": options.quick,
+        "is_trial": options.run.quick,
     });
     let mut page = Page::new("Who syncs", environment, described);
     let slow = compile_shim(&folder)?;
@@ -126,7 +103,7 @@ pub(crate) fn run(words: &[&str]) -> Result<()> {
         page.add(on_disk(&options, &quipu, &folder.join(disk.to_string()), (disk, preload))?);
     }
     fs::remove_dir_all(&folder)?;
-    page.keep(&options.out, "commit")
+    page.keep(&options.run.out, "commit")
 }
 
 fn on_disk(
@@ -143,7 +120,7 @@ fn on_disk(
     let (mut raw, mut cells) = (Vec::new(), Vec::new());
     let mut rates: Vec<f64> = loads().map(|_| 20_000.0).collect();
     // The first round learns the rates, and makes the counters.
-    for round in 0..=options.rounds {
+    for round in 0..=options.run.rounds {
         let seconds = if round == 0 { 0.2 } else { options.seconds };
         for (load, rate) in loads().zip(&mut rates) {
             let count = (*rate * seconds) as u64 + 100;
@@ -165,7 +142,7 @@ fn on_disk(
     let notes = vec![
         format!(
             "redis-benchmark -c C -P P -r {KEYS} INCR, durable; medians of {} rounds",
-            options.rounds
+            options.run.rounds
         ),
         "each cell: requests/s, p50 and p99 in ms, CPU of the node in us per request".to_owned(),
         match disk {
@@ -278,7 +255,7 @@ mod tests {
 
     #[test]
     fn wrong_options_are_refused() {
-        for words in [&["--round"][..], &["--rounds"], &["--rounds", "0"], &["--seconds", "0"]] {
+        for words in [&["--round"][..], &["--seconds"], &["--seconds", "0"]] {
             assert!(Options::parse(words).is_err(), "{words:?}");
         }
     }

@@ -6,13 +6,11 @@ use serde_json::{Value, json};
 use crate::bench::Options;
 use crate::bench::bars::{BARS, Bar, Line, Measure, PIPELINES, READER_BAR, Side};
 use crate::bench::cell::Cell;
+use crate::bench::options::RunOptions;
 use crate::bench::reader::{EXTRA, ReaderRun};
+use crate::bench::row::FOREIGN_SHARE_MAX;
 use crate::bench::server::Kind;
 use crate::bench::statistics::{Spread, paired_ratios};
-
-/// A run on a machine that was busy with other things is doubtful beyond this share.
-/// Guess: a core of two taken for a tenth of the time moves a ratio by about as much.
-const FOREIGN_SHARE_MAX: f64 = 0.05;
 
 /// Every bar at every depth, and the reader's.
 const BARS_COUNT: usize = BARS.len() * PIPELINES.len() + 1;
@@ -31,7 +29,7 @@ pub(crate) struct Results {
 impl Results {
     /// Starts without measurements.
     pub(crate) fn new(options: &Options, environment: Value) -> Self {
-        let Options { rounds, seconds, flags, .. } = options;
+        let Options { run: RunOptions { rounds, .. }, seconds, flags, .. } = options;
         let (cells, reader) = (Vec::new(), Vec::new());
         Self {
             environment,

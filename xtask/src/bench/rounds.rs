@@ -61,7 +61,7 @@ pub(crate) fn throughput(options: &Options, quipu: &Quipu, folder: &Path) -> Res
         }
     }
     let mut cells = Vec::new();
-    for round in 0..options.rounds {
+    for round in 0..options.run.rounds {
         for pipeline in PIPELINES {
             for side in in_turn(sides.clone(), round) {
                 let expected = rates.entry((side.name(), pipeline)).or_insert(1.0);
@@ -103,7 +103,7 @@ pub(crate) fn reader(options: &Options, quipu: &Quipu, folder: &Path) -> Result<
         kinds.push(Kind::QuipuDurable);
     }
     let mut runs = Vec::new();
-    for round in 0..options.rounds {
+    for round in 0..options.run.rounds {
         for kind in in_turn(kinds.clone(), round) {
             let fresh = folder.join(format!("reader-{round}-{kind:?}"));
             let run = reader::run(kind, quipu, &fresh, &slow, (round, options.seconds))?;

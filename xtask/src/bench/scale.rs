@@ -10,9 +10,7 @@ mod disk;
 mod growth;
 mod http;
 mod memory;
-pub(crate) mod process;
 mod restart;
-pub(crate) mod row;
 mod sweep;
 mod synclog;
 mod token;
@@ -24,9 +22,9 @@ use std::process::Command;
 use anyhow::{Context, Result, bail};
 use serde_json::json;
 
-use crate::bench::scale::row::{Page, Row};
-use crate::bench::{build_folder, machine, parse, release_binary};
-use crate::checkout;
+use crate::bench::options::RunOptions;
+use crate::bench::row::{Page, Row};
+use crate::bench::{machine, parse, release_binary};
 
 /// How to call it.
 pub(crate) const USAGE: &str = "usage: cargo xtask bench scale [options]
@@ -43,14 +41,10 @@ pub(crate) const USAGE: &str = "usage: cargo xtask bench scale [options]
 /// What a run does.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Options {
+    run: RunOptions,
     only: Vec<String>,
     counters: u64,
-    rounds: usize,
     seconds: f64,
-    quick: bool,
-    quipu: Option<PathBuf>,
-    dir: PathBuf,
-    out: PathBuf,
 }
 
 /// A row by its name.
@@ -77,37 +71,20 @@ pub(crate) struct Bench<'a> {
 
 impl Options {
     fn parse(words: &[&str]) -> Result<Self> {
-        let build = build_folder().join("bench");
-        let mut options = Self {
-            only: Vec::new(),
-            counters: 10_000_000,
-            rounds: 3,
-            seconds: 4.0,
-            quick: false,
-            quipu: None,
-            dir: build.join("data"),
-            out: checkout::root().join("docs/benchmarks"),
-        };
-        let mut words = words.iter();
-        while let Some(word) = words.next() {
-            let mut value = || words.next().with_context(|| format!("{word} needs a value"));
-            match *word {
-                "--quick" => {
-                    (options.quick, options.counters) = (true, 200_000);
-                    (options.rounds, options.seconds) = (1, 1.0);
-                    options.out.clone_from(&build);
-                }
-                "--only" => options.only.push((*value()?).to_owned()),
-                "--counters" => options.counters = value()?.parse().context("--counters")?,
-                "--rounds" => options.rounds = value()?.parse().context("--rounds")?,
-                "--seconds" => options.seconds = value()?.parse().context("--seconds")?,
-                "--quipu" => options.quipu = Some(PathBuf::from(value()?)),
-                "--dir" => options.dir = PathBuf::from(value()?),
-                "--out" => options.out = PathBuf::from(value()?),
-                unknown => bail!("unknown option {unknown}\n{USAGE}"),
+        let (mut only, mut counters, mut seconds) = (Vec::new(), None, None);
+        let mut run = RunOptions::new(3, "data");
+        run.read(words, USAGE, |option, words| {
+            match option {
+                "--only" => only.push(words.value()?.to_owned()),
+                "--counters" => counters = Some(words.number()?),
+                "--seconds" => seconds = Some(words.number()?),
+                _ => return Ok(false),
             }
-        }
-        options.check()
+            Ok(true)
+        })?;
+        let (usual, time) = if run.quick { (200_000, 1.0) } else { (10_000_000, 4.0) };
+        let (counters, seconds) = (counters.unwrap_or(usual), seconds.unwrap_or(time));
+        Self { run, only, counters, seconds }.check()
     }
 
     fn check(self) -> Result<Self> {
@@ -115,9 +92,8 @@ impl Options {
         if let Some(unknown) = self.only.iter().find(|name| !is_row(name)) {
             bail!("there is no row {unknown}\n{USAGE}");
         }
-        if self.rounds == 0 || self.counters < 1000 || self.seconds.is_nan() || self.seconds <= 0.0
-        {
-            bail!("at least 1 round, 1000 counters and a time above zero");
+        if self.counters < 1000 || self.seconds.is_nan() || self.seconds <= 0.0 {
+            bail!("at least 1000 counters and a time above zero");
         }
         Ok(self)
     }
@@ -137,9 +113,9 @@ pub(crate) fn run(words: &[&str]) -> Result<()> {
         return Ok(());
     }
     let options = Options::parse(words)?;
-    let folder = options.dir.join(machine::timestamp());
+    let folder = options.run.dir.join(machine::timestamp());
     fs::create_dir_all(&folder).with_context(|| format!("creating {}", folder.display()))?;
-    let quipu = release_binary(options.quipu.as_deref())?;
+    let quipu = release_binary(options.run.quipu.as_deref())?;
     let environment = machine::describe(&folder, Some(&quipu))?;
     let mut page = Page::new("Scale and speed", environment, describe(&options));
     let bench = Bench { options: &options, quipu, folder };
@@ -160,7 +136,7 @@ pub(crate) fn run(words: &[&str]) -> Result<()> {
         bench.tidy()?;
     }
     fs::remove_dir_all(&bench.folder)?;
-    page.keep(&options.out, "scale")?;
+    page.keep(&options.run.out, "scale")?;
     if failed.is_empty() { Ok(()) } else { bail!("rows that failed: {}", failed.join(", ")) }
 }
 
@@ -205,9 +181,9 @@ fn remove(path: &Path) -> Result<()> {
 fn describe(options: &Options) -> serde_json::Value {
     json!({
         "counters": options.counters,
-        "rounds": options.rounds,
+        "rounds": options.run.rounds,
         "seconds_per_cell": options.seconds,
-        "is_trial": options.quick,
+        "is_trial": options.run.quick,
         "rows": options.only,
     })
 }
@@ -226,14 +202,13 @@ mod tests {
     }
 
     #[test]
-    fn a_trial_does_not_write_into_the_documentation() {
-        let options = Options::parse(&["--quick"]).unwrap();
-        assert!(options.counters < 1_000_000 && !options.out.ends_with("docs/benchmarks"));
+    fn a_trial_has_few_counters() {
+        assert!(Options::parse(&["--quick"]).unwrap().counters < 1_000_000);
     }
 
     #[test]
     fn wrong_options_are_refused() {
-        for words in [&["--round"][..], &["--rounds"], &["--rounds", "0"], &["--only", "x"]] {
+        for words in [&["--counters", "9"][..], &["--seconds", "0"], &["--only", "x"]] {
             assert!(Options::parse(words).is_err(), "{words:?}");
         }
     }

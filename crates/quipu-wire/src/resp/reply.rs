@@ -317,18 +317,36 @@ pub fn scan<'n>(out: &mut Vec<u8>, cursor: u64, names: impl ExactSizeIterator<It
     names.for_each(|name| bulk(out, name.as_bytes()));
 }
 
+/// Writes a sequence: as an integer while it is one of RESP, which are signed, and with all its
+/// digits beyond.
+fn sequence(out: &mut Vec<u8>, proto: Proto, number: u64) {
+    let digits = itoa::Buffer::new().format(number).to_owned();
+    match (i64::try_from(number), proto) {
+        (Ok(number), _) => integer(out, number),
+        (Err(_), Proto::Resp2) => bulk(out, digits.as_bytes()),
+        (Err(_), Proto::Resp3) => {
+            out.push(b'(');
+            out.extend_from_slice(digits.as_bytes());
+            out.extend_from_slice(b"\r\n");
+        }
+    }
+}
+
 /// Writes the answer to QUIPU.STREAM: `checkpoint`, a number or null, and `marks`, pairs of shard
 /// and mark.
 pub fn stream(out: &mut Vec<u8>, proto: Proto, checkpoint: Option<u64>, marks: &[(u16, u64)]) {
     map(out, proto, 2);
     bulk(out, b"checkpoint");
-    integer_or_null(out, proto, checkpoint.map(|c| c as i64));
+    match checkpoint {
+        Some(checkpoint) => sequence(out, proto, checkpoint),
+        None => null(out, proto),
+    }
     bulk(out, b"marks");
     array(out, marks.len());
     for (shard, mark) in marks {
         array(out, 2);
         integer(out, i64::from(*shard));
-        integer(out, *mark as i64);
+        sequence(out, proto, *mark);
     }
 }
 

@@ -11,7 +11,7 @@ use quipu_log::storage::os::{NetworkFileSystem, Os};
 use quipu_wire::archive::{Chunk, Hello};
 use stdx::time::utc_text;
 
-use super::progress::Progress;
+use crate::bar::{Bar, Unit};
 
 /// How long a node may take to begin. Guess: another reading comes first.
 const PATIENCE: Duration = Duration::from_secs(120);
@@ -64,7 +64,7 @@ struct Arrived {
     audit: LiveAudit<Os>,
     hello: Hello,
     base: Option<Arriving<std::fs::File>>,
-    progress: Progress,
+    bar: Bar,
     stage: Stage,
     has_ended: bool,
 }
@@ -74,12 +74,13 @@ impl Arrived {
         let Hello { store_id, shards, base_position, .. } = hello;
         let audit = LiveAudit::new(storage.clone(), (store_id, shards), memory_bytes)?;
         let base = (base_position > 0).then(|| Arriving::snapshot(storage, base_position));
-        let progress = Progress::begin("oldest snapshot", hello.base_bytes);
+        let bar = Bar::new(Some(hello.base_bytes), Unit::Pieces);
+        bar.next("oldest snapshot", hello.base_bytes);
         Ok(Self {
             audit,
             hello,
             base: base.transpose()?,
-            progress,
+            bar,
             stage: Stage::Base,
             has_ended: false,
         })
@@ -90,24 +91,24 @@ impl Arrived {
         match chunk {
             Chunk::Hello(_) => bail!("the node says twice what it holds"),
             Chunk::Base(bytes) => {
-                self.progress.add(bytes.len() as u64);
+                self.bar.add(bytes.len() as u64);
                 let Some(base) = &mut self.base else { bail!("the node sends what is not there") };
                 base.put(bytes)?;
             }
             Chunk::Page(page) => {
                 self.begin_pages()?;
-                self.progress.add(page.counters.len() as u64);
+                self.bar.add(page.counters.len() as u64);
                 self.audit.page(page)?;
             }
             Chunk::Frame { position, payload } => {
                 self.begin_frames();
-                self.progress.add(payload.len() as u64);
+                self.bar.add(payload.len() as u64);
                 self.audit.frame(position, payload)?;
             }
             Chunk::Broken(why) => bail!("the node cannot go on: {why}"),
             Chunk::End { .. } => {
                 self.has_ended = true;
-                self.progress.next("comparing", 0);
+                self.bar.next("comparing", 0);
             }
         }
         Ok(self.has_ended)
@@ -121,7 +122,7 @@ impl Arrived {
                 let checked = self.audit.base(self.hello.base_position);
                 checked.context("the oldest snapshot that the node keeps")?;
             }
-            self.progress.next("counters of the node", self.hello.counters);
+            self.bar.next("counters of the node", self.hello.counters);
         }
         Ok(())
     }
@@ -129,7 +130,7 @@ impl Arrived {
     fn begin_frames(&mut self) {
         if self.stage != Stage::Frames {
             self.stage = Stage::Frames;
-            self.progress.next("log", self.hello.log_bytes);
+            self.bar.next("log", self.hello.log_bytes);
         }
     }
 }

@@ -14,7 +14,7 @@ use stdx::time::utc_text;
 use stdx::units::Bytes;
 
 use super::admin::Admin;
-use super::progress::Progress;
+use crate::bar::{Bar, Unit};
 use crate::output;
 
 /// How long a node may take to fold its log before the first byte comes. Guess: a fold writes at
@@ -68,15 +68,16 @@ fn take(storage: &Os, address: &str) -> Result<Manifest, Failed> {
     if receiver.replaced {
         output::note("what an interrupted backup left was removed");
     }
-    let progress = Progress::begin("the node folds its log", 0);
+    let bar = Bar::new(Some(0), Unit::Pieces);
+    bar.next("the node folds its log", 0);
     let taken_s = read().wall_ms / 1000;
     let mut answer = archive::ask(address, ("POST", "/v1/backup"), PATIENCE)?;
-    progress.next("copying", answer.length.unwrap_or_default());
+    bar.next("copying", answer.length.unwrap_or_default());
     answer.bytes(|part| {
-        progress.add(part.len() as u64);
+        bar.add(part.len() as u64);
         receiver.put(part).map_err(Failed::from)
     })?;
-    progress.next("reading back", 0);
+    bar.next("reading back", 0);
     Ok(receiver.finish(taken_s)?)
 }
 

@@ -52,7 +52,7 @@ pub(crate) struct IngestArgs {
     #[arg(long, value_name = "N", default_value_t = 8192, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     window: u32,
     /// Most lines that are added up before they are sent: lines between two checkpoints
-    #[arg(long, value_name = "LINES", default_value_t = 524_288, value_parser = clap::value_parser!(u64).range(1..=BLOCK_LINES_MAX))]
+    #[arg(long, value_name = "LINES", default_value_t = 1_000_000, value_parser = clap::value_parser!(u64).range(1..=BLOCK_LINES_MAX))]
     checkpoint_every: u64,
     /// Print `acked LINE` on standard error whenever so many more lines were answered
     #[arg(long, value_name = "LINES", value_parser = clap::value_parser!(u64).range(1..))]
@@ -115,7 +115,6 @@ fn count(
     };
     let mut progress = Progress::new(size, args.report_every, path);
     let done = ingest(job, &mut |event| show(&mut progress, &event));
-    progress.finish();
     Ok(done)
 }
 

@@ -219,7 +219,8 @@ fn a_node_that_comes_back_is_watched_on_and_its_gap_is_told() {
 /// Runs a command on a terminal of `script`, and ends it by writing these keys.
 fn on_a_terminal(node: &Node, words: &str, keys: &[u8]) -> Option<String> {
     let script = tool::find("script")?;
-    let line = format!("{} {words}", binary().display());
+    // Some shells stay beside their last command, and Ctrl-C ends them too.
+    let line = format!("exec {} {words}", binary().display());
     let mut child = Command::new(script)
         .args(["-qec", &line, "/dev/null"])
         .env("QUIPU_NODE", node.address("resp").to_string())

@@ -6,8 +6,8 @@ use serde_json::json;
 
 use crate::bench::bars::Line;
 use crate::bench::machine;
-use crate::bench::scale::process::Process;
-use crate::bench::scale::row::{Bar, Noise, Row, keep, with};
+use crate::bench::process::Process;
+use crate::bench::row::{Bar, Noise, Row, keep, with};
 use crate::bench::scale::{Bench, redis_benchmark, sweep};
 
 const BAR: Bar = Bar {
@@ -35,7 +35,7 @@ pub(crate) fn run(bench: &Bench<'_>) -> Result<Row> {
         servers.push((server, size, 300_000.0));
     }
     let (mut cells, mut values) = (Vec::new(), [Vec::new(), Vec::new(), Vec::new()]);
-    for round in 0..bench.options.rounds {
+    for round in 0..bench.options.run.rounds {
         let mut order: Vec<usize> = (0..servers.len()).collect();
         order.rotate_left(round % sizes.len());
         for index in order {

@@ -13,8 +13,8 @@ use anyhow::{Context, Result, bail};
 use serde_json::json;
 
 use crate::bench::machine;
-use crate::bench::scale::process::Process;
-use crate::bench::scale::row::{Bar, Noise, Row, keep, with};
+use crate::bench::process::Process;
+use crate::bench::row::{Bar, Noise, Row, keep, with};
 use crate::bench::scale::{Bench, redis_benchmark};
 
 const BAR: Bar = Bar {
@@ -52,13 +52,13 @@ const SIDES: [&str; 2] = ["redis appendfsync always", "quipu"];
 /// # Errors
 /// A server or redis-benchmark fails, or a file system cannot be mounted.
 pub(crate) fn run(bench: &Bench<'_>) -> Result<Row> {
-    let increments = if bench.options.quick { INCREMENTS / 10 } else { INCREMENTS };
+    let increments = if bench.options.run.quick { INCREMENTS / 10 } else { INCREMENTS };
     let disk = Disk::mount(&bench.folder("disk"))?;
     let redis = Process::redis(&disk.folder.join("redis"), &REDIS, &Vec::new())?;
     let quipu = Process::quipu(&bench.quipu, &disk.folder.join("quipu"), &QUIPU, &Vec::new())?;
     let (mut cells, mut values) = (Vec::new(), [Vec::new(), Vec::new()]);
     // The first round brings both to where they stay: files that are used again, keys that are there.
-    for round in 0..=bench.options.rounds {
+    for round in 0..=bench.options.run.rounds {
         for side in [round % 2, 1 - round % 2] {
             let server = [&redis, &quipu][side];
             let (noise, ticks) = (Noise::watch()?, server.cpu_ticks()?);

@@ -19,8 +19,8 @@ use serde_json::{Value, json};
 
 use crate::bench::connection::{Replies, Reply, encode};
 use crate::bench::machine;
-use crate::bench::scale::process::Process;
-use crate::bench::scale::row::{Bar, Noise, Row, keep, with};
+use crate::bench::process::Process;
+use crate::bench::row::{Bar, Noise, Row, keep, with};
 use crate::bench::scale::sweep::{self, Load, Shape};
 use crate::bench::scale::synclog::{self, Stretch, now_ns};
 use crate::bench::scale::{Bench, remove};
@@ -64,7 +64,7 @@ const SIDES: [&str; 2] = ["redis appendfsync always", "quipu"];
 pub(crate) fn run(bench: &Bench<'_>) -> Result<Row> {
     let library = synclog::compile(&bench.folder("growth"))?;
     let (mut cells, mut values) = (Vec::new(), [Vec::new(), Vec::new()]);
-    for round in 0..ROUNDS.min(bench.options.rounds) {
+    for round in 0..ROUNDS.min(bench.options.run.rounds) {
         for side in [round % 2, 1 - round % 2] {
             let folder = bench.folder(&format!("growth-{round}-{side}"));
             let notes = bench.folder(&format!("growth-{round}-{side}.syncs"));
@@ -100,7 +100,7 @@ pub(crate) fn run(bench: &Bench<'_>) -> Result<Row> {
 
 /// Probes a server while it grows; returns the 99.9th percentile in microseconds, and all figures.
 fn probed(bench: &Bench<'_>, server: &Process, notes: &Path) -> Result<(f64, Value)> {
-    let growth = if bench.options.quick { GROWTH / 12 } else { GROWTH };
+    let growth = if bench.options.run.quick { GROWTH / 12 } else { GROWTH };
     let counters = bench.options.counters;
     let count = growth.as_nanos() as u64 / INTERVAL_NS;
     let (noise, ticks, folds) = (Noise::watch()?, server.cpu_ticks()?, server.folds()?);

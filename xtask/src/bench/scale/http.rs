@@ -14,9 +14,9 @@ use serde_json::json;
 
 use crate::bench::machine;
 use crate::bench::parse;
+use crate::bench::process::{Process, free_port};
+use crate::bench::row::{Bar, Noise, Row, keep, with};
 use crate::bench::scale::Bench;
-use crate::bench::scale::process::{Process, free_port};
-use crate::bench::scale::row::{Bar, Noise, Row, keep, with};
 
 const BAR: Bar = Bar {
     what: "HTTP add, durable, 64 kept connections / nginx `return 200` with one worker, throughput",
@@ -60,7 +60,7 @@ pub(crate) fn run(bench: &Bench<'_>) -> Result<Row> {
     fs::write(&script, SCRIPT)?;
     let (mut cells, mut values) = (Vec::new(), [Vec::new(), Vec::new()]);
     wrk(quipu.http, &script, 0.5)?;
-    for round in 0..bench.options.rounds {
+    for round in 0..bench.options.run.rounds {
         for side in [round % 2, 1 - round % 2] {
             let port = [nginx.port, quipu.http][side];
             let cpu = || if side == 0 { nginx.cpu_ticks() } else { quipu.cpu_ticks() };

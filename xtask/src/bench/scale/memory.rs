@@ -6,8 +6,8 @@
 use anyhow::Result;
 use serde_json::json;
 
-use crate::bench::scale::process::Process;
-use crate::bench::scale::row::{Bar, Noise, Row, keep, with};
+use crate::bench::process::Process;
+use crate::bench::row::{Bar, Noise, Row, keep, with};
 use crate::bench::scale::sweep::{self, Load, Shape};
 use crate::bench::scale::{Bench, remove};
 
@@ -38,7 +38,7 @@ const SIDES: [&str; 3] = ["redis", "quipu", "quipu with folds"];
 /// A server fails.
 pub(crate) fn run(bench: &Bench<'_>) -> Result<Row> {
     let (mut cells, mut per_counter) = (Vec::new(), [Vec::new(), Vec::new(), Vec::new()]);
-    for round in 0..ROUNDS.min(bench.options.rounds) {
+    for round in 0..ROUNDS.min(bench.options.run.rounds) {
         for (side, values) in per_counter.iter_mut().enumerate() {
             let name = SIDES[side];
             let folder = bench.folder(&format!("memory-{round}-{side}"));

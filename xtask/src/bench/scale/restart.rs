@@ -12,10 +12,10 @@ use serde_json::json;
 
 use crate::bench::connection::Reply;
 use crate::bench::machine;
+use crate::bench::process::Process;
+use crate::bench::row::{Bar, Noise, Row, keep, with};
 use crate::bench::scale::Bench;
 use crate::bench::scale::memory::NO_FOLDS;
-use crate::bench::scale::process::Process;
-use crate::bench::scale::row::{Bar, Noise, Row, keep, with};
 use crate::bench::scale::sweep::{self, Load, Shape, mixed, put_incr};
 
 const AGAINST_RDB: Bar = Bar {
@@ -66,7 +66,7 @@ pub(crate) fn run(bench: &Bench<'_>) -> Result<Row> {
     make_aof(bench, aof)?;
     let tail = make_store(bench, quipu)?;
     let (mut cells, mut values) = (Vec::new(), [Vec::new(), Vec::new(), Vec::new()]);
-    for round in 0..bench.options.rounds {
+    for round in 0..bench.options.run.rounds {
         let mut order = [0, 1, 2];
         order.rotate_left(round % 3);
         for side in order {
@@ -155,7 +155,7 @@ fn make_store(bench: &Bench<'_>, folder: &Path) -> Result<f64> {
     node.settle()?;
     node.stop()?;
     let node = Process::quipu(&bench.quipu, folder, &NO_FOLDS, &Vec::new())?;
-    let wanted = if bench.options.quick { TAIL_BYTES / 16.0 } else { TAIL_BYTES };
+    let wanted = if bench.options.run.quick { TAIL_BYTES / 16.0 } else { TAIL_BYTES };
     let log = |node: &Process| node.metric("quipu_log_since_snapshot_bytes");
     while log(&node)? < wanted {
         increment(&node, &mut first, STEP, counters)?;

@@ -6,7 +6,7 @@ use std::process::Command;
 
 use anyhow::{Context, Result, bail};
 
-use crate::bench::scale::process::Preload;
+use crate::bench::process::Preload;
 use crate::checkout;
 
 /// Bytes of a note; see `xtask/shim/synclog.c`.

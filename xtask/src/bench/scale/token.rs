@@ -8,9 +8,9 @@ use anyhow::{Context, Result};
 use serde_json::json;
 
 use crate::bench::machine;
+use crate::bench::process::Process;
+use crate::bench::row::{Bar, Noise, Row, keep, with};
 use crate::bench::scale::Bench;
-use crate::bench::scale::process::Process;
-use crate::bench::scale::row::{Bar, Noise, Row, keep, with};
 use crate::bench::scale::sweep::{self, Load, Shape, mixed, put_digits, put_incr};
 
 const BAR: Bar = Bar {
@@ -42,7 +42,7 @@ pub(crate) fn run(bench: &Bench<'_>) -> Result<Row> {
     let mut cells = Vec::new();
     let (mut plain, mut tokened) = (Vec::new(), Vec::new());
     let mut rates = [200_000.0, 200_000.0];
-    for round in 0..=bench.options.rounds {
+    for round in 0..=bench.options.run.rounds {
         for side in [round % 2, 1 - round % 2] {
             let count = (rates[side] * bench.options.seconds) as u64 + 1_000;
             let load = Load { first, count, rate: None, reply_lines: [1, add_lines][side] };

@@ -458,6 +458,18 @@ fn texts_and_errors_keep_to_their_line() {
 }
 
 #[test]
+fn sequences_beyond_the_integers_of_resp_keep_all_their_digits() {
+    let check = |proto, expected: &str| {
+        let mut out = Vec::new();
+        reply::stream(&mut out, proto, Some(i64::MAX as u64), &[(2, 1 << 63)]);
+        assert_eq!(String::from_utf8(out).expect("text").replace("\r\n", "|"), expected);
+    };
+    let least = "$10|checkpoint|:9223372036854775807|$5|marks|*1|*2|:2|";
+    check(Proto::Resp2, &format!("*4|{least}$19|9223372036854775808|"));
+    check(Proto::Resp3, &format!("%2|{least}(9223372036854775808|"));
+}
+
+#[test]
 fn a_connection_is_told_in_one_line() {
     let line = ClientLine {
         id: 3,

@@ -12,7 +12,7 @@ use crate::bench::statistics::{Spread, paired_ratios};
 
 /// Beyond this share of the machine used by others a cell is doubtful. Guess: a core of two taken
 /// for a tenth of the time moves a ratio by about as much.
-const FOREIGN_SHARE_MAX: f64 = 0.05;
+pub(crate) const FOREIGN_SHARE_MAX: f64 = 0.05;
 
 /// What a row measured.
 #[derive(Debug)]
