@@ -2,7 +2,7 @@
 //!
 //! Reading order: [`slot`], [`scenario`] (what a person wrote), [`schedule`] (when each slot is
 //! due), [`data`], [`template`] and [`request`] (what each slot sends), [`slo`], [`validity`],
-//! [`burst`] and [`conservation`] (what may be said of what came back).
+//! [`burst`], [`trend`] and [`conservation`] (what may be said of what came back).
 //!
 //! Nothing here reads a clock or a file, opens a socket or starts a thread. Everything that is
 //! drawn follows from the seed of the scenario and the number of the slot, so that the same
@@ -18,4 +18,5 @@ pub mod schedule;
 pub mod slo;
 pub mod slot;
 pub mod template;
+pub mod trend;
 pub mod validity;
