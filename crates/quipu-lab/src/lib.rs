@@ -1,5 +1,22 @@
 //! A load test as values: what is sent when, what came back, and what may be said of it.
 //!
-//! Reading order: [`slot`].
+//! Reading order: [`slot`], [`scenario`] (what a person wrote), [`schedule`] (when each slot is
+//! due), [`data`], [`template`] and [`request`] (what each slot sends), [`slo`], [`validity`],
+//! [`burst`], [`trend`] and [`conservation`] (what may be said of what came back).
+//!
+//! Nothing here reads a clock or a file, opens a socket or starts a thread. Everything that is
+//! drawn follows from the seed of the scenario and the number of the slot, so that the same
+//! scenario asks the same of two targets, over any number of threads.
 
+pub mod burst;
+pub mod conservation;
+pub mod data;
+mod nearest;
+pub mod request;
+pub mod scenario;
+pub mod schedule;
+pub mod slo;
 pub mod slot;
+pub mod template;
+pub mod trend;
+pub mod validity;
