@@ -24,6 +24,7 @@ use crate::bell::Bell;
 use crate::cells::SharedShards;
 use crate::clock::{Clock, Stopwatch};
 use crate::ranker::Ranker;
+use crate::task_bell::TaskBell;
 use crate::waker::Waker;
 
 /// What a frame takes beyond its payload, at most: header, checksum and padding to a block. Spec:
@@ -68,8 +69,8 @@ pub struct Hub {
     pub tick_bell: Bell,
     /// Makes rankings of all counters.
     pub ranker: Ranker,
-    /// Wakes HTTP tasks that wait for a commit.
-    committed: Notify,
+    /// Rung for HTTP tasks that wait for a commit.
+    pub(crate) task_bell: TaskBell,
     /// How often tasks began to wait, or went on beside one that waits, since their thread last saw
     /// to their commit; 0 where none waits.
     task_turns: AtomicU32,
@@ -107,6 +108,17 @@ impl std::fmt::Debug for Commit {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Commit").field("failure", &self.failure).finish_non_exhaustive()
     }
+}
+
+/// Who commits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum By {
+    /// An event loop.
+    Loop(usize),
+    /// The thread of tasks.
+    Tasks,
+    /// Another thread.
+    Other,
 }
 
 /// Whether a commit found something to do.
@@ -148,7 +160,7 @@ impl Hub {
             fold_bell: Bell::default(),
             tick_bell: Bell::default(),
             ranker: Ranker::default(),
-            committed: Notify::new(),
+            task_bell: TaskBell::default(),
             task_turns: AtomicU32::new(0),
             ended: Notify::new(),
             commit: Mutex::new(commit),
@@ -199,7 +211,7 @@ impl Hub {
     /// see to those who wait.
     pub fn try_commit(&self, worker: usize) -> Option<Result<Committed, LogFailed>> {
         let guard = self.commit.try_lock()?;
-        Some(self.commit_and_wake(guard, Some(worker)))
+        Some(self.commit_and_wake(guard, By::Loop(worker)))
     }
 
     /// Commits, after any commit that is under way.
@@ -208,21 +220,24 @@ impl Hub {
     /// The log has failed.
     pub fn commit(&self) -> Result<Committed, LogFailed> {
         let guard = self.commit.lock();
-        self.commit_and_wake(guard, None)
+        self.commit_and_wake(guard, By::Other)
     }
 
     /// Commits and wakes all that wait but the loop that does it.
     fn commit_and_wake(
         &self,
         mut commit: MutexGuard<'_, Commit>,
-        by: Option<usize>,
+        by: By,
     ) -> Result<Committed, LogFailed> {
         let result = self.commit_once(&mut commit);
         // Unlock first: a loop that failed to lock has said before that it waits.
         drop(commit);
-        let others = self.wakers.iter().enumerate().filter(|(index, _)| Some(*index) != by);
+        let others = self.wakers.iter().enumerate().filter(|(index, _)| By::Loop(*index) != by);
         others.for_each(|(_, waker)| waker.wake_if_waiting());
-        self.committed.notify_waiters();
+        match by {
+            By::Tasks => self.task_bell.ring(),
+            By::Loop(_) | By::Other => self.task_bell.ring_from_afar(),
+        }
         result
     }
 
@@ -338,7 +353,7 @@ impl Hub {
         self.fold_bell.ring();
         self.tick_bell.ring();
         self.ranker.stop();
-        self.committed.notify_waiters();
+        self.task_bell.ring_from_afar();
         self.ended.notify_waiters();
     }
 
@@ -455,11 +470,13 @@ impl Hub {
     /// # Errors
     /// The log failed first.
     pub async fn durable(&self, depends: &[Dependency]) -> Result<(), LogFailed> {
-        loop {
-            let mut committed = std::pin::pin!(self.committed.notified());
+        let is_durable = || depends.iter().all(|d| !self.must_wait(*d));
+        while !is_durable() {
+            let mut committed = std::pin::pin!(self.task_bell.listen());
             // Registered before the look, so that a commit in between is not missed.
             committed.as_mut().enable();
-            if depends.iter().all(|d| !self.must_wait(*d)) {
+            self.task_bell.note_listener();
+            if is_durable() {
                 return Ok(());
             }
             if self.has_failed() {
@@ -468,6 +485,7 @@ impl Hub {
             self.wait_as_task();
             committed.await;
         }
+        Ok(())
     }
 
     /// Says that a task waits for a commit, or that one goes on beside it. A thread that always finds
@@ -496,7 +514,7 @@ impl Hub {
         let guard = if self.loop_commits() { self.commit.try_lock() } else { None };
         match guard {
             // A failure is seen by the tasks themselves; all of them are woken.
-            Some(guard) => _ = self.commit_and_wake(guard, None),
+            Some(guard) => _ = self.commit_and_wake(guard, By::Tasks),
             // Also where somebody holds the lock: it need not be for a commit of what they wait for.
             None => self.commit_bell.ring(),
         }
