@@ -74,6 +74,8 @@ pub struct Hub {
     /// How often tasks began to wait, or went on beside one that waits, since their thread last saw
     /// to their commit; 0 where none waits.
     task_turns: AtomicU32,
+    /// What `task_turns` was when their thread last looked again before a commit.
+    task_turns_seen: AtomicU32,
     /// Wakes tasks that wait for the end.
     ended: Notify,
     commit: Mutex<Commit>,
@@ -162,6 +164,7 @@ impl Hub {
             ranker: Ranker::default(),
             task_bell: TaskBell::default(),
             task_turns: AtomicU32::new(0),
+            task_turns_seen: AtomicU32::new(0),
             ended: Notify::new(),
             commit: Mutex::new(commit),
             wakers,
@@ -505,12 +508,20 @@ impl Hub {
     }
 
     /// Commits for tasks that wait, if any does: to be called when no task of their thread can go
-    /// on, so that one sync covers all that were ready. Where a sync is long the committer does it,
-    /// and the thread goes on.
+    /// on, so that one sync covers all that were ready. What has become ready meanwhile is taken
+    /// along: the thread looks again until no task has gone on since. Where a sync is long the
+    /// committer does it, and the thread goes on.
     pub fn commit_for_tasks(&self) {
-        if self.task_turns.swap(0, Ordering::Relaxed) == 0 {
+        let turns = self.task_turns.load(Ordering::Relaxed);
+        if turns == 0 {
             return;
         }
+        if self.task_turns_seen.swap(turns, Ordering::Relaxed) != turns {
+            self.task_bell.look_again();
+            return;
+        }
+        self.task_turns_seen.store(0, Ordering::Relaxed);
+        self.task_turns.store(0, Ordering::Relaxed);
         let guard = if self.loop_commits() { self.commit.try_lock() } else { None };
         match guard {
             // A failure is seen by the tasks themselves; all of them are woken.

@@ -2,7 +2,8 @@
 //!
 //! A task that is woken by another thread than its own costs that thread a system call, and a commit
 //! wakes as many as there are connections. So another thread wakes one task alone, the relay, which
-//! wakes the others from within.
+//! wakes the others from within. The same relay keeps its thread from sleeping when it is to look
+//! again at what is ready.
 
 use std::sync::atomic::{AtomicBool, Ordering, fence};
 
@@ -15,6 +16,8 @@ pub(crate) struct TaskBell {
     listeners: Notify,
     /// Rung from afar.
     relay: Notify,
+    /// To look again.
+    again: Notify,
     /// Whether somebody listens since it last rang.
     is_heard: AtomicBool,
 }
@@ -51,9 +54,17 @@ impl TaskBell {
     /// Passes on what rings from afar, for ever.
     pub(crate) async fn relay(&self) {
         loop {
-            self.relay.notified().await;
-            self.listeners.notify_waiters();
+            tokio::select! {
+                () = self.relay.notified() => self.listeners.notify_waiters(),
+                () = self.again.notified() => {}
+            }
         }
+    }
+
+    /// Keeps the thread of the relay, which is about to sleep, from it: it looks at what is ready
+    /// first.
+    pub(crate) fn look_again(&self) {
+        self.again.notify_one();
     }
 }
 
