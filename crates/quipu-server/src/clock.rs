@@ -44,6 +44,11 @@ pub fn read() -> Clocks {
     Clocks { wall_ms: wall.as_millis() as u64, boot_ms }
 }
 
+/// Seconds since the Unix epoch, as of the last tick of the kernel. Cost: a read of memory.
+pub fn wall_s() -> u64 {
+    clock_gettime(ClockId::RealtimeCoarse).tv_sec.max(0) as u64
+}
+
 /// The time that this thread has had of a core. Cost: one clock read.
 pub fn thread_cpu() -> Duration {
     let time = clock_gettime(ClockId::ThreadCPUTime);

@@ -13,6 +13,7 @@ use quipu_metrics::settings::{self, Settings};
 use quipu_wire::http::problem::Problem;
 use stdx::units::Nanos;
 use tokio::runtime::Runtime;
+use tokio::task::JoinSet;
 
 use crate::archive::{Answering, Ask, Desk};
 use crate::http::{Event, HttpLimits, NodeApi, Surface, Unwell, serve as serve_http};
@@ -73,6 +74,9 @@ pub(crate) fn serve(
     let gate = |surface| Arc::new(Gateway { hub: Arc::clone(hub), desk: desk.clone(), surface });
     let (of_counters, of_admin) = (gate(label::Surface::Http), gate(label::Surface::Admin));
     let served = runtime.block_on(async {
+        let relaying = Arc::clone(hub);
+        let mut relay = JoinSet::new();
+        relay.spawn(async move { relaying.task_bell.relay().await });
         tokio::try_join!(
             serve_http(counters.listener, of_counters, counters.limits, hub.stopped()),
             serve_http(admin.listener, of_admin, admin.limits, hub.stopped()),

@@ -24,6 +24,7 @@ use crate::bell::Bell;
 use crate::cells::SharedShards;
 use crate::clock::{Clock, Stopwatch};
 use crate::ranker::Ranker;
+use crate::task_bell::TaskBell;
 use crate::waker::Waker;
 
 /// What a frame takes beyond its payload, at most: header, checksum and padding to a block. Spec:
@@ -68,11 +69,13 @@ pub struct Hub {
     pub tick_bell: Bell,
     /// Makes rankings of all counters.
     pub ranker: Ranker,
-    /// Wakes HTTP tasks that wait for a commit.
-    committed: Notify,
+    /// Rung for HTTP tasks that wait for a commit.
+    pub(crate) task_bell: TaskBell,
     /// How often tasks began to wait, or went on beside one that waits, since their thread last saw
     /// to their commit; 0 where none waits.
     task_turns: AtomicU32,
+    /// What `task_turns` was when their thread last looked again before a commit.
+    task_turns_seen: AtomicU32,
     /// Wakes tasks that wait for the end.
     ended: Notify,
     commit: Mutex<Commit>,
@@ -107,6 +110,17 @@ impl std::fmt::Debug for Commit {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Commit").field("failure", &self.failure).finish_non_exhaustive()
     }
+}
+
+/// Who commits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum By {
+    /// An event loop.
+    Loop(usize),
+    /// The thread of tasks.
+    Tasks,
+    /// Another thread.
+    Other,
 }
 
 /// Whether a commit found something to do.
@@ -148,8 +162,9 @@ impl Hub {
             fold_bell: Bell::default(),
             tick_bell: Bell::default(),
             ranker: Ranker::default(),
-            committed: Notify::new(),
+            task_bell: TaskBell::default(),
             task_turns: AtomicU32::new(0),
+            task_turns_seen: AtomicU32::new(0),
             ended: Notify::new(),
             commit: Mutex::new(commit),
             wakers,
@@ -199,7 +214,7 @@ impl Hub {
     /// see to those who wait.
     pub fn try_commit(&self, worker: usize) -> Option<Result<Committed, LogFailed>> {
         let guard = self.commit.try_lock()?;
-        Some(self.commit_and_wake(guard, Some(worker)))
+        Some(self.commit_and_wake(guard, By::Loop(worker)))
     }
 
     /// Commits, after any commit that is under way.
@@ -208,21 +223,24 @@ impl Hub {
     /// The log has failed.
     pub fn commit(&self) -> Result<Committed, LogFailed> {
         let guard = self.commit.lock();
-        self.commit_and_wake(guard, None)
+        self.commit_and_wake(guard, By::Other)
     }
 
     /// Commits and wakes all that wait but the loop that does it.
     fn commit_and_wake(
         &self,
         mut commit: MutexGuard<'_, Commit>,
-        by: Option<usize>,
+        by: By,
     ) -> Result<Committed, LogFailed> {
         let result = self.commit_once(&mut commit);
         // Unlock first: a loop that failed to lock has said before that it waits.
         drop(commit);
-        let others = self.wakers.iter().enumerate().filter(|(index, _)| Some(*index) != by);
+        let others = self.wakers.iter().enumerate().filter(|(index, _)| By::Loop(*index) != by);
         others.for_each(|(_, waker)| waker.wake_if_waiting());
-        self.committed.notify_waiters();
+        match by {
+            By::Tasks => self.task_bell.ring(),
+            By::Loop(_) | By::Other => self.task_bell.ring_from_afar(),
+        }
         result
     }
 
@@ -338,7 +356,7 @@ impl Hub {
         self.fold_bell.ring();
         self.tick_bell.ring();
         self.ranker.stop();
-        self.committed.notify_waiters();
+        self.task_bell.ring_from_afar();
         self.ended.notify_waiters();
     }
 
@@ -455,11 +473,13 @@ impl Hub {
     /// # Errors
     /// The log failed first.
     pub async fn durable(&self, depends: &[Dependency]) -> Result<(), LogFailed> {
-        loop {
-            let mut committed = std::pin::pin!(self.committed.notified());
+        let is_durable = || depends.iter().all(|d| !self.must_wait(*d));
+        while !is_durable() {
+            let mut committed = std::pin::pin!(self.task_bell.listen());
             // Registered before the look, so that a commit in between is not missed.
             committed.as_mut().enable();
-            if depends.iter().all(|d| !self.must_wait(*d)) {
+            self.task_bell.note_listener();
+            if is_durable() {
                 return Ok(());
             }
             if self.has_failed() {
@@ -468,6 +488,7 @@ impl Hub {
             self.wait_as_task();
             committed.await;
         }
+        Ok(())
     }
 
     /// Says that a task waits for a commit, or that one goes on beside it. A thread that always finds
@@ -487,16 +508,24 @@ impl Hub {
     }
 
     /// Commits for tasks that wait, if any does: to be called when no task of their thread can go
-    /// on, so that one sync covers all that were ready. Where a sync is long the committer does it,
-    /// and the thread goes on.
+    /// on, so that one sync covers all that were ready. What has become ready meanwhile is taken
+    /// along: the thread looks again until no task has gone on since. Where a sync is long the
+    /// committer does it, and the thread goes on.
     pub fn commit_for_tasks(&self) {
-        if self.task_turns.swap(0, Ordering::Relaxed) == 0 {
+        let turns = self.task_turns.load(Ordering::Relaxed);
+        if turns == 0 {
             return;
         }
+        if self.task_turns_seen.swap(turns, Ordering::Relaxed) != turns {
+            self.task_bell.look_again();
+            return;
+        }
+        self.task_turns_seen.store(0, Ordering::Relaxed);
+        self.task_turns.store(0, Ordering::Relaxed);
         let guard = if self.loop_commits() { self.commit.try_lock() } else { None };
         match guard {
             // A failure is seen by the tasks themselves; all of them are woken.
-            Some(guard) => _ = self.commit_and_wake(guard, None),
+            Some(guard) => _ = self.commit_and_wake(guard, By::Tasks),
             // Also where somebody holds the lock: it need not be for a commit of what they wait for.
             None => self.commit_bell.ring(),
         }

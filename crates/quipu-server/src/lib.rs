@@ -22,6 +22,7 @@ pub mod recovery;
 mod resp;
 mod summary;
 mod tally;
+mod task_bell;
 mod threads;
 mod upkeep;
 pub mod waker;

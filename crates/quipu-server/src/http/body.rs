@@ -4,7 +4,7 @@ use http_body_util::BodyExt as _;
 use hyper::body::{Body as _, Incoming};
 use quipu_wire::http::problem::{Kind, Problem};
 use tokio::sync::{Semaphore, SemaphorePermit};
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout_at};
 
 use crate::http::limits::HttpLimits;
 
@@ -16,12 +16,13 @@ pub(crate) struct Body<'a> {
     share: Option<SemaphorePermit<'a>>,
 }
 
-/// Reads a body.
+/// Reads a body whose head was complete at `begun`.
 ///
 /// # Errors
 /// It is too big, too slow, broken off, or too much is in flight.
 pub(crate) async fn read<'a>(
     incoming: Incoming,
+    begun: Instant,
     limits: &HttpLimits,
     inflight: &'a Semaphore,
 ) -> Result<Body<'a>, Problem> {
@@ -31,7 +32,8 @@ pub(crate) async fn read<'a>(
     if incoming.size_hint().lower() > limits.body_bytes as u64 {
         return Err(too_big(limits));
     }
-    match timeout(limits.body_timeout, collect(incoming, limits, inflight)).await {
+    let deadline = begun + limits.body_timeout;
+    match timeout_at(deadline, collect(incoming, limits, inflight)).await {
         Ok(body) => body,
         Err(_) => Err(Problem::new(Kind::Slow, "the body did not come in time")),
     }
@@ -57,16 +59,23 @@ async fn collect<'a>(
 
 impl<'a> Body<'a> {
     fn reserve(&mut self, inflight: &'a Semaphore, bytes: usize) -> Result<(), Problem> {
-        let bytes = u32::try_from(bytes).unwrap_or(u32::MAX);
-        let Ok(share) = inflight.try_acquire_many(bytes) else {
-            return Err(Problem::new(Kind::Busy, "too much is in flight; retry"));
-        };
+        let share = reserve(inflight, bytes)?;
         match &mut self.share {
             Some(all) => all.merge(share),
             None => self.share = Some(share),
         }
         Ok(())
     }
+}
+
+/// Takes a share of what may be in flight.
+///
+/// # Errors
+/// So much is not left.
+pub(crate) fn reserve(inflight: &Semaphore, bytes: usize) -> Result<SemaphorePermit<'_>, Problem> {
+    let bytes = u32::try_from(bytes).unwrap_or(u32::MAX);
+    let busy = |_| Problem::new(Kind::Busy, "too much is in flight; retry");
+    inflight.try_acquire_many(bytes).map_err(busy)
 }
 
 fn too_big(limits: &HttpLimits) -> Problem {

@@ -18,6 +18,8 @@ use tokio::sync::watch;
 use tokio::time::{Instant, Sleep, sleep_until, timeout};
 
 use crate::http::api::{Event, NodeApi};
+use crate::http::express::{self, End};
+use crate::http::limits::Surface;
 use crate::http::link::{Lapse, Link, LinkIo};
 use crate::http::refusal::raw_problem;
 use crate::http::respond::{Gate, respond};
@@ -38,7 +40,7 @@ pub(crate) async fn run<N: NodeApi>(
     drop(stream.set_nodelay(true));
     let link = Arc::new(Link::new(stream, &gate.limits));
     drive(&link, &gate, &mut stop).await;
-    note_traffic(&gate, &link);
+    gate.note_traffic(link.take_traffic());
     if let Some(link) = Arc::into_inner(link) {
         close(link).await;
     }
@@ -49,13 +51,39 @@ async fn drive<N: NodeApi>(
     gate: &Arc<Gate<N>>,
     stop: &mut watch::Receiver<bool>,
 ) {
+    let mut serving = std::pin::pin!(serve(link, gate));
+    let mut sleep = std::pin::pin!(sleep_until(Instant::now() + gate.limits.idle_timeout));
+    let mut stopping = std::pin::pin!(stop.wait_for(|is_stopping| *is_stopping));
+    std::future::poll_fn(|cx| {
+        link.begin_turn();
+        if !link.is_stopping() && stopping.as_mut().poll(cx).is_ready() {
+            link.stop();
+        }
+        if serving.as_mut().poll(cx).is_ready() {
+            return Poll::Ready(());
+        }
+        poll_lapse(sleep.as_mut(), link, cx).map(|lapse| {
+            if let Some(lapse) = lapse {
+                cut(gate, link, lapse);
+            }
+        })
+    })
+    .await;
+}
+
+/// Serves requests: in the express lane while they are plain, by hyper from then on.
+async fn serve<N: NodeApi>(link: &Arc<Link>, gate: &Arc<Gate<N>>) {
+    let has_counters = gate.limits.surface == Surface::Counters;
+    if has_counters && express::serve(link, gate).await == End::Closed {
+        return;
+    }
     let service = service_fn(|request: Request<Incoming>| {
         let (gate, link) = (Arc::clone(gate), Arc::clone(link));
         async move {
-            link.begin_request();
-            let response = respond(&gate, request).await;
-            link.end_request();
-            note_traffic(&gate, &link);
+            let begun = link.begin_request();
+            let response = respond(&gate, request, begun).await;
+            link.end_request(false);
+            gate.note_traffic(link.take_traffic());
             Ok::<Response<_>, std::convert::Infallible>(response)
         }
     });
@@ -64,42 +92,44 @@ async fn drive<N: NodeApi>(
         .max_headers(gate.limits.headers)
         .header_read_timeout(None)
         .serve_connection(TokioIo::new(LinkIo(Arc::clone(link))), service);
-    let mut sleep = std::pin::pin!(sleep_until(Instant::now() + gate.limits.idle_timeout));
-    let mut stopping = std::pin::pin!(stop.wait_for(|is_stopping| *is_stopping));
-    let mut is_stopping = false;
-    std::future::poll_fn(|cx| {
-        if !is_stopping && stopping.as_mut().poll(cx).is_ready() {
-            is_stopping = true;
-            Pin::new(&mut connection).graceful_shutdown();
+    let mut is_told = false;
+    let end = std::future::poll_fn(|cx| {
+        let mut connection = Pin::new(&mut connection);
+        let end = connection.as_mut().poll(cx);
+        // Told after it has looked: it closes at once where it has seen nothing of a request.
+        if end.is_ready() || is_told || !link.is_stopping() {
+            return end;
         }
-        if let Poll::Ready(end) = Pin::new(&mut connection).poll(cx) {
-            if end.is_err_and(|error| error.is_parse()) {
-                gate.note(Event::Cut(ConnectionCut::Protocol));
-            }
-            return Poll::Ready(());
-        }
-        if let Poll::Ready(Err(_)) = link.poll_drain(cx) {
-            return Poll::Ready(());
-        }
-        poll_lapse(sleep.as_mut(), link, cx).map(|lapse| cut(gate, link, lapse))
-    })
-    .await;
+        is_told = true;
+        connection.as_mut().graceful_shutdown();
+        connection.poll(cx)
+    });
+    if end.await.is_err_and(|error| error.is_parse()) {
+        gate.note(Event::Cut(ConnectionCut::Protocol));
+    }
 }
 
-/// Ready when a deadline has passed. The sleep is set again only when it is too late for the
-/// deadline or over, so requests that come and go do not move it.
-fn poll_lapse(mut sleep: Pin<&mut Sleep>, link: &Link, cx: &mut Context<'_>) -> Poll<Lapse> {
+/// Ready when a deadline has passed, or without one when the connection is broken. The sleep is set
+/// again only when it is too late for the deadline or over, so requests that come and go do not
+/// move it.
+fn poll_lapse(
+    mut sleep: Pin<&mut Sleep>,
+    link: &Link,
+    cx: &mut Context<'_>,
+) -> Poll<Option<Lapse>> {
     loop {
-        let Some((deadline, lapse)) = link.deadline() else { return Poll::Pending };
-        if deadline <= Instant::now() {
-            return Poll::Ready(lapse);
+        let Ok(deadline) = link.end_turn(cx) else { return Poll::Ready(None) };
+        let Some(deadline) = deadline else { return Poll::Pending };
+        if deadline.is_over {
+            return Poll::Ready(Some(deadline.lapse));
         }
-        if sleep.is_elapsed() || deadline < sleep.deadline() {
-            sleep.as_mut().reset(deadline);
+        if sleep.is_elapsed() || deadline.at < sleep.deadline() {
+            sleep.as_mut().reset(deadline.at);
         }
         if sleep.as_mut().poll(cx).is_pending() {
             return Poll::Pending;
         }
+        link.begin_turn();
     }
 }
 
@@ -110,17 +140,11 @@ fn cut<N: NodeApi>(gate: &Gate<N>, link: &Link, lapse: Lapse) {
         Lapse::Stalled => ConnectionCut::Unread,
         Lapse::Head => {
             let problem = Problem::new(Kind::Slow, "the head did not come in time");
-            link.gather_last(&raw_problem(&problem));
+            link.gather(|out| out.append(&mut raw_problem(&problem)));
             ConnectionCut::Slow
         }
     };
     gate.note(Event::Cut(reason));
-}
-
-fn note_traffic<N: NodeApi>(gate: &Gate<N>, link: &Link) {
-    let (received, sent) = link.take_traffic();
-    gate.note(Event::Received(received));
-    gate.note(Event::Sent(sent));
 }
 
 /// Writes what is left, says that nothing follows, and reads on until the client has seen it: a

@@ -7,7 +7,7 @@ use quipu_core::outcome::{Dependency, Reply};
 use quipu_wire::http::ask::{self, Asks};
 use quipu_wire::http::problem::{Kind, Problem};
 use quipu_wire::http::route::Endpoint;
-use quipu_wire::json::reply::{self, BatchReply, ItemReply, Reached};
+use quipu_wire::json::reply::{self, BatchReply, CounterReply, ItemReply, Reached};
 use quipu_wire::json::request::{self, Batch, BodyError};
 
 use crate::http::api::NodeApi;
@@ -66,12 +66,12 @@ pub(crate) fn action(endpoint: Endpoint, body: &[u8]) -> Result<Action, BodyErro
 ///
 /// # Errors
 /// The problem that answers it.
-pub(crate) async fn single<N: NodeApi>(
+pub(crate) async fn single<'a, N: NodeApi>(
     gate: &Gate<N>,
-    asks: &Asks<'_>,
-    name: &str,
+    asks: &Asks<'a>,
+    name: &'a str,
     action: Action,
-) -> Result<Answer, Problem> {
+) -> Result<CounterReply<'a>, Problem> {
     let levels = Levels::new(&*gate.node, asks);
     let token = if action.is_write() { asks.token } else { Token::None };
     let op = Op { name, action, token };
@@ -80,7 +80,7 @@ pub(crate) async fn single<N: NodeApi>(
         gate.hold(&[reply.depends], action.is_write()).await?;
     }
     let reached = levels.reached(&*gate.node, &action, reply.depends);
-    reply::word(&op, &reply, reached).map(|body| Answer::json(&body))
+    reply::word(&op, &reply, reached)
 }
 
 /// A batch.

@@ -8,6 +8,7 @@
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
@@ -44,11 +45,24 @@ pub(crate) enum Lapse {
     Stalled,
 }
 
+/// When a connection is cut off.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Deadline {
+    /// When.
+    pub(crate) at: Instant,
+    /// Why.
+    pub(crate) lapse: Lapse,
+    /// Whether it had passed when the turn began.
+    pub(crate) is_over: bool,
+}
+
 /// One connection's socket, deadlines and gathered output. Only its own task touches it; the lock
 /// is there because hyper owns the other end.
 #[derive(Debug)]
 pub(crate) struct Link {
     state: Mutex<State>,
+    /// Whether the node stops.
+    stopping: AtomicBool,
     header_timeout: Duration,
     idle_timeout: Duration,
     stall_timeout: Duration,
@@ -59,7 +73,11 @@ struct State {
     stream: TcpStream,
     phase: Phase,
     since: Instant,
+    /// When the connection's turn began: the one clock reading for all deadlines.
+    turn: Instant,
     stalled: Option<Instant>,
+    /// What was read and left to hyper.
+    unread: Vec<u8>,
     gathered: Vec<u8>,
     /// How much of `gathered` is written.
     written: usize,
@@ -70,17 +88,21 @@ struct State {
 impl Link {
     /// A connection that was just accepted.
     pub(crate) fn new(stream: TcpStream, limits: &HttpLimits) -> Self {
+        let now = Instant::now();
         let state = State {
             stream,
             phase: Phase::Idle,
-            since: Instant::now(),
+            since: now,
+            turn: now,
             stalled: None,
+            unread: Vec::new(),
             gathered: Vec::new(),
             written: 0,
             traffic: (0, 0),
         };
         Self {
             state: Mutex::new(state),
+            stopping: AtomicBool::new(false),
             header_timeout: limits.header_timeout,
             idle_timeout: limits.idle_timeout,
             stall_timeout: limits.body_timeout,
@@ -92,14 +114,58 @@ impl Link {
         self.state.into_inner().stream
     }
 
-    /// A head is complete.
-    pub(crate) fn begin_request(&self) {
-        self.state.lock().phase = Phase::Busy;
+    /// Begins a turn of the connection.
+    pub(crate) fn begin_turn(&self) {
+        let now = Instant::now();
+        self.state.lock().turn = now;
     }
 
-    /// A request is answered.
-    pub(crate) fn end_request(&self) {
-        self.state.lock().enter(Phase::Idle);
+    /// Ends a turn of the connection: writes what was gathered, and says what the next deadline is,
+    /// if there is one, and whether it has passed.
+    ///
+    /// # Errors
+    /// The connection is broken.
+    pub(crate) fn end_turn(&self, cx: &mut Context<'_>) -> io::Result<Option<Deadline>> {
+        let mut state = self.state.lock();
+        if let Poll::Ready(Err(error)) = state.poll_drain(cx) {
+            return Err(error);
+        }
+        let (since, most, lapse) = match (state.stalled, state.phase) {
+            (Some(since), _) => (since, self.stall_timeout, Lapse::Stalled),
+            (None, Phase::Idle) => (state.since, self.idle_timeout, Lapse::Idle),
+            (None, Phase::Head) => (state.since, self.header_timeout, Lapse::Head),
+            (None, Phase::Busy) => return Ok(None),
+        };
+        Ok(Some(Deadline { at: since + most, lapse, is_over: since + most <= state.turn }))
+    }
+
+    /// The node stops: what is asked is answered, and nothing after it.
+    pub(crate) fn stop(&self) {
+        self.stopping.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether the node stops.
+    pub(crate) fn is_stopping(&self) -> bool {
+        self.stopping.load(Ordering::Relaxed)
+    }
+
+    /// A head is complete; says since when.
+    pub(crate) fn begin_request(&self) -> Instant {
+        let mut state = self.state.lock();
+        if state.phase != Phase::Busy {
+            state.enter(Phase::Busy);
+        }
+        state.since
+    }
+
+    /// A request is answered; a part of the next one may be there.
+    pub(crate) fn end_request(&self, has_more: bool) {
+        self.state.lock().end_request(has_more);
+    }
+
+    /// Leaves bytes that were read to hyper.
+    pub(crate) fn hand_over(&self, unread: &[u8]) {
+        self.state.lock().unread.extend_from_slice(unread);
     }
 
     /// Bytes read and written since the last call.
@@ -107,22 +173,35 @@ impl Link {
         std::mem::take(&mut self.state.lock().traffic)
     }
 
-    /// The next deadline, if there is one, and which it is.
-    pub(crate) fn deadline(&self) -> Option<(Instant, Lapse)> {
-        let state = self.state.lock();
-        if let Some(since) = state.stalled {
-            return Some((since + self.stall_timeout, Lapse::Stalled));
-        }
-        match state.phase {
-            Phase::Idle => Some((state.since + self.idle_timeout, Lapse::Idle)),
-            Phase::Head => Some((state.since + self.header_timeout, Lapse::Head)),
-            Phase::Busy => None,
-        }
+    /// Gathers what `word` appends, without a bound: for single answers and for the last words of a
+    /// connection.
+    pub(crate) fn gather(&self, word: impl FnOnce(&mut Vec<u8>)) {
+        word(&mut self.state.lock().gathered);
     }
 
-    /// Gathers bytes without a bound: for the last words of a connection.
-    pub(crate) fn gather_last(&self, bytes: &[u8]) {
-        self.state.lock().gathered.extend_from_slice(bytes);
+    /// Ends a request with what `word` appends, as [`Link::gather`] and [`Link::end_request`] do, and
+    /// says how many bytes were read and written since that was last said.
+    pub(crate) fn answer(&self, has_more: bool, word: impl FnOnce(&mut Vec<u8>)) -> (u64, u64) {
+        let mut state = self.state.lock();
+        word(&mut state.gathered);
+        state.end_request(has_more);
+        std::mem::take(&mut state.traffic)
+    }
+
+    /// Ready when there is room for another answer.
+    pub(crate) fn poll_room(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.state.lock().poll_room(cx)
+    }
+
+    /// Ready when the client has left, or says that it sends no more. Where it has sent more, that is
+    /// not seen.
+    pub(crate) fn poll_gone(&self, cx: &mut Context<'_>) -> Poll<()> {
+        let mut byte = [0];
+        let state = self.state.lock();
+        match ready!(state.stream.poll_peek(cx, &mut ReadBuf::new(&mut byte))) {
+            Ok(1..) => Poll::Pending,
+            Ok(0) | Err(_) => Poll::Ready(()),
+        }
     }
 
     /// Puts a problem in the place of the bare status with which hyper answers what is no request.
@@ -138,8 +217,17 @@ impl Link {
         self.state.lock().poll_drain(cx)
     }
 
-    fn poll_read(&self, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+    /// Reads what there is.
+    pub(crate) fn poll_read(
+        &self,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
         let mut state = self.state.lock();
+        if !state.unread.is_empty() {
+            state.give_unread(buf);
+            return Poll::Ready(Ok(()));
+        }
         let before = buf.filled().len();
         // A read that leaves room in the buffer tells the runtime that there is no more, which
         // spares asking again.
@@ -150,9 +238,7 @@ impl Link {
 
     fn poll_write(&self, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         let mut state = self.state.lock();
-        if state.gathered.len() >= GATHER_BYTES_MAX {
-            ready!(state.poll_drain(cx))?;
-        }
+        ready!(state.poll_room(cx))?;
         let room = GATHER_BYTES_MAX - state.gathered.len();
         let taken = bytes.get(..room).unwrap_or(bytes);
         state.gathered.extend_from_slice(taken);
@@ -168,15 +254,35 @@ impl State {
         }
     }
 
+    fn give_unread(&mut self, buf: &mut ReadBuf<'_>) {
+        let bytes = self.unread.len().min(buf.remaining());
+        buf.put_slice(self.unread.get(..bytes).unwrap_or_default());
+        self.unread.drain(..bytes);
+        if self.unread.is_empty() {
+            self.unread = Vec::new();
+        }
+    }
+
+    fn end_request(&mut self, has_more: bool) {
+        self.enter(if has_more { Phase::Head } else { Phase::Idle });
+    }
+
     fn enter(&mut self, phase: Phase) {
         self.phase = phase;
-        self.since = Instant::now();
+        self.since = self.turn;
+    }
+
+    fn poll_room(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if self.gathered.len() >= GATHER_BYTES_MAX {
+            ready!(self.poll_drain(cx))?;
+        }
+        Poll::Ready(Ok(()))
     }
 
     fn poll_drain(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         while let Some(rest) = self.gathered.get(self.written..).filter(|rest| !rest.is_empty()) {
             let Poll::Ready(bytes) = Pin::new(&mut self.stream).poll_write(cx, rest)? else {
-                self.stalled.get_or_insert_with(Instant::now);
+                self.stalled.get_or_insert(self.turn);
                 return Poll::Pending;
             };
             self.written += bytes;
@@ -208,7 +314,7 @@ impl State {
     fn moved(&mut self) {
         self.stalled = None;
         if self.phase == Phase::Idle {
-            self.since = Instant::now();
+            self.since = self.turn;
         }
     }
 }

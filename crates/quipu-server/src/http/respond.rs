@@ -14,7 +14,7 @@ use quipu_metrics::label::ConnectionCut;
 use quipu_wire::http::ask::{self, Asks};
 use quipu_wire::http::problem::{Kind, MEDIA_TYPE, Problem};
 use quipu_wire::http::route::{self, Endpoint, Route, RouteError};
-use quipu_wire::json::reply;
+use quipu_wire::json::reply::{self, CounterReply};
 use quipu_wire::openapi;
 use tokio::sync::Semaphore;
 use tokio::time::Instant;
@@ -22,6 +22,7 @@ use tokio::time::Instant;
 use crate::archive::{Ask, Opening};
 use crate::http::api::{Event, NodeApi, Unwell};
 use crate::http::content::Content;
+use crate::http::date::Date;
 use crate::http::limits::{HttpLimits, Surface};
 use crate::http::{body, counter, listing, page};
 
@@ -40,12 +41,20 @@ pub(crate) struct Gate<N> {
     pub(crate) limits: HttpLimits,
     /// What is left of `limits.inflight_bytes`.
     pub(crate) inflight: Semaphore,
+    /// The header `Date`.
+    pub(crate) date: Date,
 }
 
 impl<N: NodeApi> Gate<N> {
     /// Tells the node what happened on this listener.
     pub(crate) fn note(&self, event: Event) {
         self.node.note(event);
+    }
+
+    /// Tells the node how many bytes a connection has read and written since it was last told.
+    pub(crate) fn note_traffic(&self, (received, sent): (u64, u64)) {
+        self.note(Event::Received(received));
+        self.note(Event::Sent(sent));
     }
 
     /// Waits for what a reply depends on.
@@ -108,23 +117,16 @@ impl Answer {
     }
 }
 
-/// Answers one request.
+/// Answers one request whose head was complete at `begun`.
 pub(crate) async fn respond<N: NodeApi>(
     gate: &Gate<N>,
     request: Request<Incoming>,
+    begun: Instant,
 ) -> Response<Content> {
-    let begun = Instant::now();
     let (head, incoming) = request.into_parts();
-    let response = match answer(gate, &head, incoming).await {
+    let response = match answer(gate, &head, incoming, begun).await {
         Ok(answer) => success(answer),
-        Err(problem) => {
-            match problem.kind {
-                Kind::Slow => gate.note(Event::Cut(ConnectionCut::Slow)),
-                Kind::TooBig => gate.note(Event::Cut(ConnectionCut::TooLarge)),
-                _ => {}
-            }
-            failure(&problem)
-        }
+        Err(problem) => failure(gate, &problem),
     };
     gate.note(Event::Answered(begun.elapsed()));
     response
@@ -134,6 +136,7 @@ async fn answer<N: NodeApi>(
     gate: &Gate<N>,
     head: &Parts,
     incoming: Incoming,
+    begun: Instant,
 ) -> Result<Answer, Problem> {
     let route = find(&gate.limits, head)?;
     if route.endpoint.is_archival() {
@@ -149,7 +152,7 @@ async fn answer<N: NodeApi>(
         return Ok(page::answer(&*gate.node, route.endpoint, head).await);
     }
     let asks = asks(head)?;
-    let body = match body::read(incoming, &gate.limits, &gate.inflight).await {
+    let body = match body::read(incoming, begun, &gate.limits, &gate.inflight).await {
         Ok(body) => body,
         Err(problem) => {
             hold_stream(gate, &route, &asks);
@@ -161,13 +164,29 @@ async fn answer<N: NodeApi>(
         Endpoint::Scan => listing::scan(gate, &asks, head.uri.query()).await,
         Endpoint::Top => listing::top(gate, &asks, head.uri.query()).await,
         Endpoint::Stream => listing::stream(gate, &asks, &route.name).await,
-        _ => match counter::action(route.endpoint, &body.bytes) {
-            Ok(action) => counter::single(gate, &asks, route.counter()?, action).await,
-            Err(error) => {
-                hold_stream(gate, &route, &asks);
-                Err(error.into())
-            }
-        },
+        _ => {
+            let done = operate_counter(gate, &route, &asks, &body.bytes).await?;
+            Ok(Answer::json(&done))
+        }
+    }
+}
+
+/// Does one operation on one counter.
+///
+/// # Errors
+/// The problem that answers it.
+pub(crate) async fn operate_counter<'a, N: NodeApi>(
+    gate: &Gate<N>,
+    route: &'a Route<'_>,
+    asks: &Asks<'a>,
+    body: &[u8],
+) -> Result<CounterReply<'a>, Problem> {
+    match counter::action(route.endpoint, body) {
+        Ok(action) => counter::single(gate, asks, route.counter()?, action).await,
+        Err(error) => {
+            hold_stream(gate, route, asks);
+            Err(error.into())
+        }
     }
 }
 
@@ -195,7 +214,7 @@ fn asks(head: &Parts) -> Result<Asks<'_>, Problem> {
 }
 
 /// A refused place in a stream must come again before later ones.
-fn hold_stream<N: NodeApi>(gate: &Gate<N>, route: &Route<'_>, asks: &Asks<'_>) {
+pub(crate) fn hold_stream<N: NodeApi>(gate: &Gate<N>, route: &Route<'_>, asks: &Asks<'_>) {
     let is_write =
         matches!(route.endpoint, Endpoint::Add | Endpoint::Put | Endpoint::Delete | Endpoint::Take);
     if let (true, Token::Stream { name, sequence }, Ok(counter)) =
@@ -249,7 +268,13 @@ fn success(answer: Answer) -> Response<Content> {
     response
 }
 
-fn failure(problem: &Problem) -> Response<Content> {
+/// The response that is a problem.
+pub(crate) fn failure<N: NodeApi>(gate: &Gate<N>, problem: &Problem) -> Response<Content> {
+    match problem.kind {
+        Kind::Slow => gate.note(Event::Cut(ConnectionCut::Slow)),
+        Kind::TooBig => gate.note(Event::Cut(ConnectionCut::TooLarge)),
+        _ => {}
+    }
     let mut body = Vec::new();
     reply::write(problem, &mut body);
     let mut response = Response::new(Content::from(body));

@@ -13,6 +13,7 @@ use tokio::time::{sleep, timeout};
 use crate::complaint::Complaint;
 use crate::http::api::{Event, NodeApi};
 use crate::http::connection;
+use crate::http::date::Date;
 use crate::http::limits::{HEADER_BYTES_MIN, HttpLimits};
 use crate::http::respond::Gate;
 
@@ -48,7 +49,7 @@ pub async fn serve<N: NodeApi>(
     let listener = TcpListener::from_std(listener)?;
     let limits = HttpLimits { header_bytes: limits.header_bytes.max(HEADER_BYTES_MIN), ..limits };
     let inflight = Semaphore::new(limits.inflight_bytes.min(Semaphore::MAX_PERMITS));
-    let gate = Arc::new(Gate { node, limits, inflight });
+    let gate = Arc::new(Gate { node, limits, inflight, date: Date::default() });
     let (stop, stopping) = watch::channel(false);
     let mut clients = Clients { gate, stopping, served: JoinSet::new(), refused: JoinSet::new() };
     let mut shutdown = std::pin::pin!(shutdown);

@@ -4,5 +4,6 @@ mod bounds;
 mod client;
 mod ends;
 mod held;
+mod lanes;
 mod node;
 mod requests;

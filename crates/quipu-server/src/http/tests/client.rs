@@ -116,12 +116,17 @@ impl Client {
 
     /// Waits until the other side closes; nothing else may come.
     pub(super) fn closes(&mut self) {
+        assert_eq!(self.rest(), "");
+    }
+
+    /// All that comes until the other side closes.
+    pub(super) fn rest(&mut self) -> String {
         let mut rest = std::mem::take(&mut self.pending);
         match self.socket.read_to_end(&mut rest) {
             Ok(_) => {}
             Err(error) => assert_eq!(error.kind(), ErrorKind::ConnectionReset),
         }
-        assert_eq!(String::from_utf8_lossy(&rest), "");
+        String::from_utf8_lossy(&rest).into_owned()
     }
 
     /// Says that nothing follows.
