@@ -4,14 +4,24 @@
 //! due), [`data`], [`template`] and [`request`] (what each slot sends), [`slo`], [`validity`],
 //! [`burst`], [`trend`] and [`conservation`] (what may be said of what came back).
 //!
+//! What comes back goes through [`backlog`] (what happens to a slot that is due), [`failure`],
+//! [`recording`] and [`window`] into [`finding`], which everything that reports reads, as [`page`]
+//! does; [`abort`] ends a run early.
+//!
 //! Nothing here reads a clock or a file, opens a socket or starts a thread. Everything that is
 //! drawn follows from the seed of the scenario and the number of the slot, so that the same
 //! scenario asks the same of two targets, over any number of threads.
 
+pub mod abort;
+pub mod backlog;
 pub mod burst;
 pub mod conservation;
 pub mod data;
+pub mod failure;
+pub mod finding;
 mod nearest;
+pub mod page;
+pub mod recording;
 pub mod request;
 pub mod scenario;
 pub mod schedule;
@@ -20,3 +30,4 @@ pub mod slot;
 pub mod template;
 pub mod trend;
 pub mod validity;
+pub mod window;

@@ -17,6 +17,7 @@ mod ingest;
 mod ingest_meaning;
 mod ingest_progress;
 mod live;
+mod load;
 mod man;
 mod prove;
 mod recount;
@@ -50,6 +51,7 @@ pub(crate) enum Command {
     Watch(watch::WatchArgs),
     Stat(stat::StatArgs),
     Prove(prove::ProveArgs),
+    Load(load::LoadArgs),
     Doctor(doctor::DoctorArgs),
     Export(export::ExportArgs),
     Import(import::ImportArgs),
@@ -82,6 +84,7 @@ impl Command {
             Self::Watch(args) => watch::run(&args),
             Self::Stat(args) => stat::run(&args),
             Self::Prove(args) => prove::run(&args),
+            Self::Load(args) => load::run(&args),
             Self::Doctor(args) => doctor::run(args),
             Self::Export(args) => export::run(&args),
             Self::Import(args) => import::run(&args),

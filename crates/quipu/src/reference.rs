@@ -24,10 +24,10 @@ fn plain(command: Command) -> Command {
 
 /// Returns the commands that people see, the whole first; a name is `quipu serve`.
 fn shown(command: &Command) -> Vec<(String, &Command)> {
-    let name = command.get_name().to_owned();
-    let below = command.get_subcommands().filter(|below| !below.is_hide_set());
-    let below = below.map(|below| (format!("{name} {}", below.get_name()), below));
-    std::iter::once((name.clone(), command)).chain(below).collect()
+    let name = command.get_name();
+    let below = command.get_subcommands().filter(|below| !below.is_hide_set()).flat_map(shown);
+    let below = below.map(|(below, command)| (format!("{name} {below}"), command));
+    std::iter::once((name.to_owned(), command)).chain(below).collect()
 }
 
 /// Returns the manual pages: file name and text, quipu.1 first.

@@ -25,6 +25,7 @@ mod ingest;
 mod kill_loop;
 mod limits;
 mod live;
+mod load;
 mod logs;
 mod metrics;
 mod node;

@@ -1,0 +1,267 @@
+//! One connection: its stream, its buffers, and the requests that are under way on it.
+
+use std::collections::VecDeque;
+use std::net::SocketAddr;
+
+use quipu_lab::failure::Failure;
+use quipu_lab::slot::Slot;
+
+use crate::driver::{Done, Driver};
+use crate::stream::{Moved, Stream};
+
+/// Room for replies at first: a few dozen small ones. It grows for a longer one.
+const INPUT_BYTES: usize = 16 << 10;
+/// The first wait before a connection is tried again; it doubles from try to try.
+const BACKOFF_NS_MIN: u64 = 1_000_000;
+/// The longest wait before a connection is tried again: a target that comes back is seen soon.
+const BACKOFF_NS_MAX: u64 = 250_000_000;
+
+/// A request that is under way.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Flight {
+    pub(crate) slot: Slot,
+    pub(crate) sent_ns: u64,
+    tag: u64,
+}
+
+/// A request that came to its end.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Landing {
+    pub(crate) flight: Flight,
+    pub(crate) outcome: Result<(), Failure>,
+}
+
+/// How far a connection is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum State {
+    /// There is none; not to be tried before this moment.
+    Down(u64),
+    /// There is none, and the next request makes it.
+    Fresh,
+    /// It is being made, since this moment.
+    Connecting(u64),
+    /// Requests can be sent.
+    Open,
+}
+
+/// Which queue a connection waits in for its next request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) enum Queue {
+    #[default]
+    None,
+    Idle,
+    Partial,
+}
+
+/// One connection.
+#[derive(Debug)]
+pub(crate) struct Connection<D> {
+    pub(crate) state: State,
+    pub(crate) stream: Option<Stream>,
+    /// Whether the waiter was asked to tell when it can be written.
+    pub(crate) is_watched_for_writing: bool,
+    pub(crate) queue: Queue,
+    /// Whether it is among those with bytes to write.
+    pub(crate) is_dirty: bool,
+    driver: D,
+    flights: VecDeque<Flight>,
+    input: Vec<u8>,
+    start: usize,
+    end: usize,
+    output: Vec<u8>,
+    written: usize,
+    done: Vec<Done>,
+    /// Requests sent since it was opened.
+    sent: u64,
+    failures: u32,
+}
+
+impl<D: Driver> Connection<D> {
+    pub(crate) fn new(mut driver: D) -> Self {
+        let depth = driver.depth();
+        let mut output = Vec::new();
+        driver.open(&mut output);
+        Self {
+            state: State::Down(0),
+            stream: None,
+            is_watched_for_writing: false,
+            queue: Queue::None,
+            is_dirty: false,
+            driver,
+            flights: VecDeque::with_capacity(depth),
+            input: vec![0; INPUT_BYTES],
+            start: 0,
+            end: 0,
+            output,
+            written: 0,
+            done: Vec::new(),
+            sent: 0,
+            failures: 0,
+        }
+    }
+
+    /// Begins to connect.
+    ///
+    /// # Errors
+    /// The class of what is known at once; the connection is down.
+    pub(crate) fn connect(&mut self, address: SocketAddr, now_ns: u64) -> Result<(), Failure> {
+        match Stream::connect(address) {
+            Ok(stream) => {
+                self.stream = Some(stream);
+                self.state = State::Connecting(now_ns);
+                Ok(())
+            }
+            Err(failure) => {
+                self.back_off(now_ns);
+                Err(failure)
+            }
+        }
+    }
+
+    /// Says how connecting ended.
+    ///
+    /// # Errors
+    /// The class of why it failed; whoever asked takes the connection down.
+    pub(crate) fn connected(&mut self) -> Result<(), Failure> {
+        self.stream.as_ref().map_or(Err(Failure::ConnectFailed), Stream::connected)?;
+        self.state = State::Open;
+        self.failures = 0;
+        Ok(())
+    }
+
+    /// How many requests are under way.
+    pub(crate) fn under_way(&self) -> usize {
+        self.flights.len()
+    }
+
+    /// Whether one more request can be sent, if it is used for `uses_max` requests.
+    pub(crate) fn has_room(&self, uses_max: u64) -> bool {
+        self.state == State::Open
+            && self.flights.len() < self.driver.depth()
+            && self.sent < uses_max
+            && !self.driver.is_last()
+    }
+
+    /// Whether it has served its time.
+    pub(crate) fn is_spent(&self, uses_max: u64) -> bool {
+        self.flights.is_empty() && (self.sent >= uses_max || self.driver.is_last())
+    }
+
+    /// Appends the request of a slot to what is to be written.
+    pub(crate) fn send(&mut self, slot: Slot, now_ns: u64) {
+        let tag = self.driver.send(&slot, &mut self.output);
+        self.flights.push_back(Flight { slot, sent_ns: now_ns, tag });
+        self.sent += 1;
+    }
+
+    /// Writes what it can.
+    ///
+    /// # Errors
+    /// The connection is broken.
+    pub(crate) fn flush(&mut self) -> Result<Moved, Failure> {
+        let Some(stream) = &mut self.stream else { return Ok(Moved::Later) };
+        while let Some(rest) = self.output.get(self.written..).filter(|rest| !rest.is_empty()) {
+            match stream.write(rest) {
+                Moved::Bytes(count) => self.written += count,
+                Moved::Later => return Ok(Moved::Later),
+                Moved::End | Moved::Broken => return Err(Failure::Write),
+            }
+        }
+        self.output.clear();
+        self.written = 0;
+        Ok(Moved::End)
+    }
+
+    /// Whether there are bytes to write.
+    pub(crate) fn has_output(&self) -> bool {
+        self.written < self.output.len()
+    }
+
+    /// Reads what has come and appends the requests that it ended.
+    ///
+    /// # Errors
+    /// The connection has ended or what came is no answer; what ended before it is appended too.
+    pub(crate) fn receive(&mut self, landings: &mut Vec<Landing>) -> Result<(), Failure> {
+        loop {
+            self.make_room();
+            let Some(stream) = &mut self.stream else { return Ok(()) };
+            let room = self.input.get_mut(self.end..).unwrap_or_default();
+            let room_len = room.len();
+            let moved = stream.read(room);
+            let result = match moved {
+                Moved::Bytes(count) => {
+                    self.end += count;
+                    self.parse()
+                }
+                Moved::Later => return Ok(()),
+                Moved::End => {
+                    self.driver.end(&mut self.done);
+                    Err(Failure::Closed)
+                }
+                Moved::Broken => Err(Failure::Closed),
+            };
+            self.land(landings);
+            result?;
+            // A read that did not fill the buffer has emptied the socket.
+            if moved != Moved::Bytes(room_len) {
+                return Ok(());
+            }
+        }
+    }
+
+    /// Moves what is left of the input to its beginning, and makes it longer if it is full.
+    fn make_room(&mut self) {
+        if self.start == self.end {
+            self.start = 0;
+            self.end = 0;
+        } else if self.end == self.input.len() {
+            self.input.copy_within(self.start..self.end, 0);
+            self.end -= self.start;
+            self.start = 0;
+            if self.end == self.input.len() {
+                // The driver bounds how long an answer may be.
+                self.input.resize(self.end * 2, 0);
+            }
+        }
+    }
+
+    fn parse(&mut self) -> Result<(), Failure> {
+        let input = self.input.get(self.start..self.end).unwrap_or_default();
+        self.start += self.driver.receive(input, &mut self.output, &mut self.done)?;
+        Ok(())
+    }
+
+    /// Matches ends with the requests under way: in order, or by their tags.
+    fn land(&mut self, landings: &mut Vec<Landing>) {
+        for done in self.done.drain(..) {
+            let place = self.flights.iter().position(|flight| flight.tag == done.tag);
+            if let Some(flight) = place.and_then(|place| self.flights.remove(place)) {
+                landings.push(Landing { flight, outcome: done.outcome });
+            }
+        }
+    }
+
+    /// Whether the oldest request was sent before `before_ns`.
+    pub(crate) fn is_overdue(&self, before_ns: u64) -> bool {
+        self.flights.front().is_some_and(|flight| flight.sent_ns < before_ns)
+    }
+
+    /// Takes the connection down; all that is under way ends with `failure`.
+    pub(crate) fn end(&mut self, failure: Failure, landings: &mut Vec<Landing>) {
+        let ended = self.flights.drain(..);
+        landings.extend(ended.map(|flight| Landing { flight, outcome: Err(failure) }));
+        self.stream = None;
+        self.is_watched_for_writing = false;
+        (self.start, self.end, self.written) = (0, 0, 0);
+        self.output.clear();
+        self.driver.open(&mut self.output);
+        self.sent = 0;
+    }
+
+    /// Leaves the connection down for a while, longer from failure to failure.
+    pub(crate) fn back_off(&mut self, now_ns: u64) {
+        let wait_ns = (BACKOFF_NS_MIN << self.failures.min(10)).min(BACKOFF_NS_MAX);
+        self.state = State::Down(now_ns + wait_ns);
+        self.failures += 1;
+    }
+}

@@ -1,0 +1,57 @@
+//! What is said on one connection: a protocol without a socket.
+//!
+//! A driver turns slots into bytes and bytes into ends of requests. The loop owns the socket, the
+//! buffers and the times; it asks for nothing else, so a new protocol is one implementation of
+//! [`Driver`] and one arm in `run`.
+
+pub mod http;
+pub mod resp;
+
+use quipu_lab::failure::Failure;
+use quipu_lab::slot::Slot;
+
+/// One request that came to its end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Done {
+    /// What [`Driver::send`] returned for it.
+    pub tag: u64,
+    /// How it ended.
+    pub outcome: Result<(), Failure>,
+}
+
+/// What is said on one connection.
+pub trait Driver {
+    /// Prepares for a new connection: forgets all of the last one, and appends what is said first.
+    fn open(&mut self, output: &mut Vec<u8>);
+
+    /// Appends the request of `slot` and returns the tag that its end will carry. Protocols that
+    /// answer in order count up; others may take their own number, such as that of a stream.
+    fn send(&mut self, slot: &Slot, output: &mut Vec<u8>) -> u64;
+
+    /// Takes what it can of `input`, appends the ends that it found and what must be said now (an
+    /// acknowledgement of settings, say), and returns how many bytes it took. The rest is given
+    /// again, with more behind it.
+    ///
+    /// # Errors
+    /// What came is not of this protocol: the connection ends, and with it all that is under way.
+    fn receive(
+        &mut self,
+        input: &[u8],
+        output: &mut Vec<u8>,
+        done: &mut Vec<Done>,
+    ) -> Result<usize, Failure>;
+
+    /// The other side has ended the connection: appends what that ends well, such as a body without
+    /// a length.
+    fn end(&mut self, done: &mut Vec<Done>) {
+        let _ = done;
+    }
+
+    /// Returns how many requests may be under way at once.
+    fn depth(&self) -> usize;
+
+    /// Whether the target said that it ends the connection after the last answer.
+    fn is_last(&self) -> bool {
+        false
+    }
+}

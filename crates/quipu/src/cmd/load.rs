@@ -1,0 +1,42 @@
+//! `quipu load`: load tests whose results can be trusted, or say that they cannot.
+
+mod plan;
+mod run;
+mod scenario;
+
+use std::process::ExitCode;
+
+/// The exit code of a run whose promises were not kept; k6 has the same.
+const SLO_FAILED: u8 = 99;
+/// The exit code of a run that says nothing about its target.
+const INVALID: u8 = 98;
+
+/// Test a target under load, honestly
+///
+/// Latency counts from the moment of the plan, not from the write; beside it stand the service time
+/// and how late the generator was. Before any number comes a verdict on the run itself. Exits 0 where
+/// all promises were kept, 99 where one was not, 98 where the run is invalid or could not begin, 2
+/// where the command line or the scenario makes no sense.
+#[derive(Debug, clap::Args)]
+pub(crate) struct LoadArgs {
+    #[command(subcommand)]
+    command: LoadCommand,
+}
+
+/// What to do. Each variant's help is that of its arguments.
+#[derive(Debug, clap::Subcommand)]
+enum LoadCommand {
+    Plan(plan::PlanArgs),
+    Run(run::RunArgs),
+}
+
+/// Does what was asked.
+///
+/// # Errors
+/// Standard output cannot be written, or the result cannot be saved.
+pub(crate) fn run(args: &LoadArgs) -> anyhow::Result<ExitCode> {
+    match &args.command {
+        LoadCommand::Plan(args) => plan::run(args),
+        LoadCommand::Run(args) => run::run(args),
+    }
+}
