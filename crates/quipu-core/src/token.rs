@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 
 use stdx::hash::hash128;
 
-use crate::limits::TOKEN_FUTURE_MS;
+use crate::limits::{NAME_BYTES_MAX, TOKEN_BYTES_MAX, TOKEN_FUTURE_MS};
 use crate::outcome::{Outcome, Refusal, Repeat, Verdict};
 use crate::table::{Hashed, Table};
 
@@ -57,21 +57,28 @@ impl Hashed for TokenRecord {
     }
 }
 
-/// The scope of a token: this counter, this token, this item.
-pub fn scope_key(seed: u64, name: &str, token: &[u8], item: u32) -> u128 {
-    let mut bytes = Vec::with_capacity(name.len() + token.len() + 5);
-    bytes.extend_from_slice(name.as_bytes());
-    // No UTF-8 text holds this byte, so names and tokens cannot run into each other.
-    bytes.push(0xFF);
-    bytes.extend(token.iter().map(u8::to_ascii_lowercase).take(canonical_len(token)));
-    bytes.extend_from_slice(token.get(canonical_len(token)..).unwrap_or(&[]));
-    bytes.extend_from_slice(&item.to_le_bytes());
-    hash128(seed, &bytes)
-}
+/// Bytes of the longest scope: name, separator, token, item.
+const SCOPE_BYTES_MAX: usize = NAME_BYTES_MAX + 1 + TOKEN_BYTES_MAX + 4;
 
-/// How much of a token is compared without regard to case: all of a UUIDv7, nothing of others.
-fn canonical_len(token: &[u8]) -> usize {
-    if uuid_v7_ms(token).is_some() { token.len() } else { 0 }
+/// The scope of a token: this counter, this token, this item. Name and token are of admitted length.
+pub fn scope_key(seed: u64, name: &str, token: &[u8], item: u32) -> u128 {
+    let mut scope = [0; SCOPE_BYTES_MAX];
+    let mut len = 0;
+    // No UTF-8 text holds the byte FF, so names and tokens cannot run into each other.
+    for part in [name.as_bytes(), &[0xFF], token, &item.to_le_bytes()] {
+        let place = scope.get_mut(len..len + part.len());
+        place.expect("names and tokens are checked where they enter").copy_from_slice(part);
+        len += part.len();
+    }
+    // All of a UUIDv7 is compared without regard to case, nothing of other tokens.
+    if uuid_v7_ms(token).is_some() {
+        let start = name.len() + 1;
+        scope
+            .get_mut(start..start + token.len())
+            .into_iter()
+            .for_each(<[u8]>::make_ascii_lowercase);
+    }
+    hash128(seed, scope.get(..len).unwrap_or(&scope))
 }
 
 /// The time of a UUIDv7 in canonical text form of any case, in Unix milliseconds.
