@@ -156,7 +156,7 @@ impl Shard {
             return self.reply(Err(Refusal::BadToken { bytes: key.len() }), 0);
         }
         let scope = scope_key(self.seed, asked.op.name, key, item);
-        let known = self.tokens.find(scope, asked.time_ms).copied();
+        let known = self.tokens.find(scope, asked.time_ms);
         if let Some(known) = known.filter(|_| !canary::is(Bug::NoDedup)) {
             return self.answer_known(asked, &known);
         }
@@ -205,7 +205,7 @@ impl Shard {
         if !canary::is(Bug::TokenOutsideRecord) {
             self.open.add_token(op.name, key, item, record);
         }
-        self.tokens.remember(record);
+        self.tokens.remember(&record);
         if let Some(undo) = &mut self.undo {
             undo.tokens.push(scope);
         }
@@ -241,7 +241,7 @@ impl Shard {
         let claimed = outcome(counter, counter, &decision);
         let deadline_ms = asked.time_ms.saturating_add(self.window_ms);
         let record = self.token_record((&asked.op, scope), &claimed, deadline_ms);
-        self.tokens.remember(TokenRecord { batch: self.newest(), ..record });
+        self.tokens.remember(&TokenRecord { batch: self.newest(), ..record });
     }
 
     fn perform_streamed(
