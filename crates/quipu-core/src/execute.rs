@@ -155,7 +155,7 @@ impl Shard {
         if key.is_empty() || key.len() > TOKEN_BYTES_MAX {
             return self.reply(Err(Refusal::BadToken { bytes: key.len() }), 0);
         }
-        let scope = scope_key(self.seed, asked.op.name, key, item);
+        let scope = scope_key(self.seed, asked.op.name.as_bytes(), key, item);
         let known = self.tokens.find(scope, asked.time_ms);
         if let Some(known) = known.filter(|_| !canary::is(Bug::NoDedup)) {
             return self.answer_known(asked, &known);

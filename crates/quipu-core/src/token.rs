@@ -96,11 +96,11 @@ impl Hashed for Place {
 const SCOPE_BYTES_MAX: usize = NAME_BYTES_MAX + 1 + TOKEN_BYTES_MAX + 4;
 
 /// The scope of a token: this counter, this token, this item. Name and token are of admitted length.
-pub fn scope_key(seed: u64, name: &str, token: &[u8], item: u32) -> u128 {
+pub fn scope_key(seed: u64, name: &[u8], token: &[u8], item: u32) -> u128 {
     let mut scope = [0; SCOPE_BYTES_MAX];
     let mut len = 0;
     // No UTF-8 text holds the byte FF, so names and tokens cannot run into each other.
-    for part in [name.as_bytes(), &[0xFF], token, &item.to_le_bytes()] {
+    for part in [name, &[0xFF], token, &item.to_le_bytes()] {
         let place = scope.get_mut(len..len + part.len());
         place.expect("names and tokens are checked where they enter").copy_from_slice(part);
         len += part.len();
@@ -287,11 +287,11 @@ mod tests {
 
     #[test]
     fn the_scope_is_counter_token_and_item_and_ignores_the_case_of_a_uuid() {
-        let key = scope_key(1, "a", UUID, 0);
-        assert_eq!(key, scope_key(1, "a", &UUID.to_ascii_uppercase(), 0));
-        assert_ne!(key, scope_key(1, "b", UUID, 0));
-        assert_ne!(key, scope_key(1, "a", UUID, 1));
-        assert_ne!(scope_key(1, "a", b"k", 0), scope_key(1, "a", b"K", 0));
+        let key = scope_key(1, b"a", UUID, 0);
+        assert_eq!(key, scope_key(1, b"a", &UUID.to_ascii_uppercase(), 0));
+        assert_ne!(key, scope_key(1, b"b", UUID, 0));
+        assert_ne!(key, scope_key(1, b"a", UUID, 1));
+        assert_ne!(scope_key(1, b"a", b"k", 0), scope_key(1, b"a", b"K", 0));
     }
 
     fn record(key: u128, deadline_ms: u64) -> TokenRecord {
