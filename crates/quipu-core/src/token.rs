@@ -45,6 +45,12 @@ pub struct TokenRecord {
 }
 
 impl TokenRecord {
+    /// Whether it is still remembered at `now_ms`.
+    #[inline]
+    pub fn is_remembered(&self, now_ms: u64) -> bool {
+        now_ms <= self.deadline_ms
+    }
+
     /// The outcome that a repeat gets.
     pub fn outcome(&self) -> Outcome {
         Outcome {
@@ -187,23 +193,28 @@ impl Tokens {
         self.places.find(key as u64, is_it).map(|place| place.row())
     }
 
-    /// The record of a token that is still remembered at `now_ms`.
+    /// The record of a token, which may be past its deadline.
     #[inline]
-    pub fn find(&self, key: u128, now_ms: u64) -> Option<TokenRecord> {
-        let found = self.row(key).and_then(|row| self.rows.get(row));
-        found.filter(|record| now_ms <= record.deadline_ms)
+    pub fn find(&self, key: u128) -> Option<TokenRecord> {
+        self.row(key).and_then(|row| self.rows.get(row))
     }
 
     /// Remembers a token. One that was there and is past its deadline gives way.
     pub fn remember(&mut self, record: &TokenRecord) {
-        let row = if let Some(row) = self.row(record.key) {
-            self.rows.replace(row, record);
-            row
-        } else {
-            let row = self.rows.put(record);
-            self.places.insert(record.key as u64, Place::new(record.key, row));
-            row
-        };
+        let Some(row) = self.row(record.key) else { return self.remember_fresh(record) };
+        self.rows.replace(row, record);
+        self.await_deadline(record, row);
+    }
+
+    /// Remembers a token that is not there.
+    pub fn remember_fresh(&mut self, record: &TokenRecord) {
+        debug_assert!(self.row(record.key).is_none(), "a key stands once");
+        let row = self.rows.put(record);
+        self.places.insert(record.key as u64, Place::new(record.key, row));
+        self.await_deadline(record, row);
+    }
+
+    fn await_deadline(&mut self, record: &TokenRecord, row: u32) {
         self.by_deadline.entry(record.deadline_ms / 1000 + 1).or_default().push(row);
     }
 
@@ -310,16 +321,17 @@ mod tests {
     }
 
     #[test]
-    fn a_token_is_found_until_its_deadline_and_swept_in_the_second_after() {
+    fn a_token_is_found_until_it_is_swept_in_the_second_after_its_deadline() {
         let mut tokens = Tokens::default();
         assert!(tokens.is_empty());
         tokens.remember(&record(7, 1500));
         assert!(!tokens.is_empty() && tokens.len() == 1);
-        assert!(tokens.find(7, 1500).is_some() && tokens.find(7, 1501).is_none());
+        let found = tokens.find(7).expect("it is there");
+        assert!(found.is_remembered(1500) && !found.is_remembered(1501));
         assert_eq!(tokens.sweep(1999, 9), 0, "tokens go by whole seconds");
-        assert!(tokens.find(7, 1500).is_some());
+        assert!(tokens.find(7).is_some());
         assert_eq!(tokens.sweep(2000, 9), 1);
-        assert!(tokens.find(7, 1500).is_none() && tokens.is_empty());
+        assert!(tokens.find(7).is_none() && tokens.is_empty());
     }
 
     #[test]
@@ -330,7 +342,7 @@ mod tests {
         tokens.forget(7);
         tokens.remember(&record(8, 2500));
         assert_eq!(tokens.sweep(2000, 9), 0, "the place was another's");
-        assert_eq!(tokens.find(8, 2500), Some(record(8, 2500)));
+        assert_eq!(tokens.find(8), Some(record(8, 2500)));
         assert_eq!(tokens.sweep(3000, 9), 1);
         assert!(tokens.is_empty());
     }
@@ -348,7 +360,7 @@ mod tests {
         assert_eq!(tokens.sweep(2000, 1), 0, "the renewed one was the newest");
         assert_eq!(tokens.sweep(2000, 2), 2);
         assert_eq!(tokens.sweep(2000, 9), 1);
-        assert!(tokens.find(3, 2000).is_some() && tokens.len() == 1);
+        assert!(tokens.find(3).is_some() && tokens.len() == 1);
         assert_eq!(tokens.sweep(2999, 9) + tokens.len(), 1);
         assert_eq!(tokens.sweep(3000, 9), 1);
     }
