@@ -155,12 +155,15 @@ impl Shard {
         if key.is_empty() || key.len() > TOKEN_BYTES_MAX {
             return self.reply(Err(Refusal::BadToken { bytes: key.len() }), 0);
         }
-        let scope = scope_key(self.seed, asked.op.name, key, item);
-        let known = self.tokens.find(scope, asked.time_ms).copied();
-        if let Some(known) = known.filter(|_| !canary::is(Bug::NoDedup)) {
-            return self.answer_known(asked, &known);
+        let scope = scope_key(self.seed, asked.op.name.as_bytes(), key, item);
+        let found = self.tokens.find(scope);
+        let is_known = |found: &&TokenRecord| found.is_remembered(asked.time_ms);
+        if let Some(known) = found.as_ref().filter(is_known)
+            && !canary::is(Bug::NoDedup)
+        {
+            return self.answer_known(asked, known);
         }
-        let performed = self.perform_first(asked, (key, item), scope);
+        let performed = self.perform_first(asked, (key, item), (scope, found.is_none()));
         if canary::is(Bug::TokenClaimedEarly) && performed.is_err() {
             self.claim(asked, scope);
         }
@@ -179,12 +182,13 @@ impl Shard {
         Reply { position, ..self.reply(Ok(known.outcome()), touched) }
     }
 
-    /// A token that is not remembered: the operation is decided and its outcome recorded.
+    /// A token that is not remembered: the operation is decided and its outcome recorded. A fresh
+    /// one is not even there past its deadline.
     fn perform_first(
         &mut self,
         asked: &Asked<'_>,
         (key, item): (&[u8], u32),
-        scope: u128,
+        (scope, is_fresh): (u128, bool),
     ) -> Result<Performed, Refusal> {
         let Asked { cx, time_ms, op, .. } = asked;
         let time_ms = *time_ms;
@@ -205,7 +209,11 @@ impl Shard {
         if !canary::is(Bug::TokenOutsideRecord) {
             self.open.add_token(op.name, key, item, record);
         }
-        self.tokens.remember(record);
+        if is_fresh {
+            self.tokens.remember_fresh(&record);
+        } else {
+            self.tokens.remember(&record);
+        }
         if let Some(undo) = &mut self.undo {
             undo.tokens.push(scope);
         }
@@ -241,7 +249,7 @@ impl Shard {
         let claimed = outcome(counter, counter, &decision);
         let deadline_ms = asked.time_ms.saturating_add(self.window_ms);
         let record = self.token_record((&asked.op, scope), &claimed, deadline_ms);
-        self.tokens.remember(TokenRecord { batch: self.newest(), ..record });
+        self.tokens.remember(&TokenRecord { batch: self.newest(), ..record });
     }
 
     fn perform_streamed(

@@ -211,11 +211,12 @@ impl<C: Cells> Node<C> {
         Some(if no_space { Refusal::NoSpace } else { Refusal::Busy })
     }
 
-    /// Asks for the memory of a counter that will be used soon.
+    /// Asks for the memory of a counter that will be used soon, and of the token that it will be
+    /// used with.
     #[inline]
-    pub fn prefetch(&self, name: &[u8]) {
+    pub fn prefetch(&self, name: &[u8], token: Option<&[u8]>) {
         let (hash, id) = self.route(name);
-        self.cells.shard(id).prefetch(hash);
+        self.cells.shard(id).prefetch(hash, name, token);
     }
 
     /// Decides one operation. Cost: one hash, one lock, one look-up.

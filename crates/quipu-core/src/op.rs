@@ -168,7 +168,7 @@ impl Action {
     /// The 128-bit fingerprint by which the same token with another operation is found out: kind,
     /// numbers, bounds and expiry.
     pub fn fingerprint(&self) -> u128 {
-        let mut text = Canonical::default();
+        let mut text = Canonical::new();
         match *self {
             Self::Get => text.tag(0),
             Self::Add(a) => {
@@ -193,23 +193,45 @@ impl Action {
                 text.ttl(e.ttl);
             }
         }
-        hash128(0, &text.bytes)
+        hash128(0, text.as_bytes())
     }
 }
 
+/// Most bytes that are fingerprinted: those of an add are a tag, a number, two optional numbers, a
+/// flag and an expiry.
+const CANONICAL_BYTES_MAX: usize = 1 + 8 + 2 * 9 + 1 + 9;
+
 /// The bytes that are fingerprinted. They are part of the format: outcomes outlive a version.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Canonical {
-    bytes: Vec<u8>,
+    bytes: [u8; CANONICAL_BYTES_MAX],
+    len: usize,
 }
 
 impl Canonical {
+    fn new() -> Self {
+        Self { bytes: [0; CANONICAL_BYTES_MAX], len: 0 }
+    }
+
+    #[inline]
+    fn as_bytes(&self) -> &[u8] {
+        self.bytes.get(..self.len).unwrap_or(&self.bytes)
+    }
+
+    #[inline]
+    fn put(&mut self, bytes: &[u8]) {
+        let end = self.len + bytes.len();
+        let place = self.bytes.get_mut(self.len..end).expect("no action has more bytes");
+        place.copy_from_slice(bytes);
+        self.len = end;
+    }
+
     fn tag(&mut self, tag: u8) {
-        self.bytes.push(tag);
+        self.put(&[tag]);
     }
 
     fn number(&mut self, n: i64) {
-        self.bytes.extend_from_slice(&n.to_le_bytes());
+        self.put(&n.to_le_bytes());
     }
 
     fn optional(&mut self, n: Option<i64>) {
@@ -227,6 +249,6 @@ impl Canonical {
             Ttl::AtIfNone(ms) => (5, ms),
         };
         self.tag(tag);
-        self.bytes.extend_from_slice(&ms.to_le_bytes());
+        self.put(&ms.to_le_bytes());
     }
 }

@@ -115,7 +115,7 @@ impl Shard {
             Item::Slot { name, effect, .. } => {
                 self.fold_slot(hash64(self.seed, name.as_bytes()), name, &effect)?;
             }
-            Item::Token { record, .. } => self.tokens.remember(record),
+            Item::Token { ref record, .. } => self.tokens.remember(record),
             Item::Mark { stream, sequence } => self.streams.entry(stream).mark = sequence,
             Item::Checkpoint { stream, sequence } => {
                 self.streams.entry(stream).checkpoint = Some(sequence);
@@ -235,7 +235,7 @@ impl Shard {
             (ItemKey::Counter(name), ItemValue::Counter(counter)) => {
                 self.load_counter(name.clone(), *counter);
             }
-            (ItemKey::Token(_), ItemValue::Token(record)) => self.tokens.remember(*record),
+            (ItemKey::Token(_), ItemValue::Token(record)) => self.tokens.remember(record),
             (ItemKey::Stream(name), ItemValue::Stream { mark, checkpoint }) => {
                 let stream = self.streams.entry(name);
                 (stream.mark, stream.checkpoint) = (*mark, *checkpoint);

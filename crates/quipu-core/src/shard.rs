@@ -13,11 +13,12 @@ use crate::canary::{self, Bug};
 use crate::cell::{Cell, TOUCHED_MAX};
 use crate::effect::{Counter, Effect, fold};
 use crate::expiry::Expiries;
+use crate::limits::{NAME_BYTES_MAX, TOKEN_BYTES_MAX};
 use crate::name::Name;
 use crate::record::{Header, Kind, put_small};
 use crate::stream::{Stream, Streams};
 use crate::table::Table;
-use crate::token::Tokens;
+use crate::token::{Tokens, scope_key};
 use crate::top::Watch;
 
 /// Bounds of one shard.
@@ -206,10 +207,17 @@ impl Shard {
         self.streams.get(name)
     }
 
-    /// Asks for the memory of a counter that will be used soon.
+    /// Asks for the memory of a counter that will be used soon, and of the token that it will be
+    /// used with.
     #[inline]
-    pub fn prefetch(&self, hash: u64) {
+    pub fn prefetch(&self, hash: u64, name: &[u8], token: Option<&[u8]>) {
         self.counters.prefetch(hash);
+        // Nothing was checked yet, and what is too long is not looked for.
+        let is_short =
+            |token: &&[u8]| name.len() <= NAME_BYTES_MAX && token.len() <= TOKEN_BYTES_MAX;
+        if let Some(token) = token.filter(is_short) {
+            self.tokens.prefetch(scope_key(self.seed, name, token, 0));
+        }
     }
 
     /// A counter as it is, without looking at the time.

@@ -12,14 +12,16 @@
 //! kind 3, stream : name; mark varint; flags u8 (1 checkpoint); [checkpoint varint]
 //! ```
 
-use std::collections::BTreeMap;
+mod change_set;
+mod gathered;
 
+pub use self::change_set::ChangeSet;
+pub use self::gathered::Taken;
 use crate::bytes::{Reader, put_varint, put_zigzag};
 use crate::canary::{self, Bug};
 use crate::effect::{Counter, Effect, Mismatch, compose, fold};
 use crate::name::Name;
-use crate::record::{self, Header, Item, RecordError, put_token_record};
-use crate::replay::{FoldError, follow};
+use crate::record::{self, Item, RecordError, put_token_record};
 use crate::token::TokenRecord;
 
 /// What is known of a shard as a whole.
@@ -144,204 +146,90 @@ impl ItemValue {
     }
 }
 
-/// A log composed without its base.
-#[derive(Debug, Default)]
-pub struct ChangeSet {
-    changes: BTreeMap<Place, Change>,
-    metas: BTreeMap<u16, ShardMeta>,
-    bytes: usize,
-}
-
-/// Memory of a change beside its key, about: measured as node share, key and value.
-const CHANGE_BYTES: usize = 240;
-
-impl ChangeSet {
-    /// Composes all records of a frame's payload.
-    ///
-    /// # Errors
-    /// A record is not understood or does not follow.
-    pub fn fold_payload(&mut self, payload: &[u8]) -> Result<(), FoldError> {
-        self.fold_payload_where(payload, |_, _| true)
-    }
-
-    /// Composes those items of a frame's payload that `keeps` says, and checks the order of all.
-    ///
-    /// # Errors
-    /// As [`ChangeSet::fold_payload`].
-    pub fn fold_payload_where(
-        &mut self,
-        mut payload: &[u8],
-        mut keeps: impl FnMut(&Header, &Item<'_>) -> bool,
-    ) -> Result<(), FoldError> {
-        while !payload.is_empty() {
-            let mut items = Vec::new();
-            let (header, len) = record::read(payload, |_, item| {
-                items.push(item);
-                Ok::<_, RecordError>(())
-            })?;
-            let window = items.iter().find_map(|item| match item {
-                Item::Window { window_ms } => Some(*window_ms),
-                _ => None,
-            });
-            self.fold_meta(&header, window)?;
-            for item in items.iter().filter(|item| keeps(&header, item)) {
-                self.fold_item(&header, item)?;
-            }
-            payload = payload.get(len..).unwrap_or(&[]);
-        }
-        Ok(())
-    }
-
-    fn fold_meta(&mut self, header: &Header, window: Option<u64>) -> Result<(), FoldError> {
-        let fresh = ShardMeta {
-            epoch: header.epoch,
-            batch: header.batch,
-            time_ms: header.time_ms,
-            window_ms: 0,
-        };
-        let meta = match self.metas.get_mut(&header.shard) {
-            None => self.metas.entry(header.shard).or_insert(fresh),
-            Some(meta) => {
-                follow(meta, header)?;
-                meta
-            }
-        };
-        meta.window_ms = window.unwrap_or(meta.window_ms);
-        let meta = *meta;
-        self.changes.insert((header.shard, ItemKey::Shard), Change::Shard(meta));
-        Ok(())
-    }
-
-    /// Says what the base knows of a shard, so that the first record is checked against it and
-    /// what the log does not repeat (the window) is known. Call before the first payload.
-    pub fn set_base(&mut self, shard: u16, meta: ShardMeta) {
-        self.metas.insert(shard, meta);
-    }
-
-    fn fold_item(&mut self, header: &Header, item: &Item<'_>) -> Result<(), FoldError> {
-        let (key, change) = match *item {
-            Item::Slot { name, effect, .. } => {
-                (ItemKey::Counter(Name::new(name)), Change::Counter(effect))
-            }
-            Item::Token { record, .. } => (ItemKey::Token(record.key), Change::Token(record)),
-            Item::Mark { stream, sequence } => (
-                ItemKey::Stream(stream.into()),
-                Change::Stream { mark: Some(sequence), checkpoint: None },
-            ),
-            Item::Checkpoint { stream, sequence } => (
-                ItemKey::Stream(stream.into()),
-                Change::Stream { mark: None, checkpoint: Some(sequence) },
-            ),
-            Item::Window { .. } => return Ok(()),
-        };
-        let key_bytes = key.heap_bytes();
-        match self.changes.entry((header.shard, key)) {
-            std::collections::btree_map::Entry::Vacant(vacant) => {
-                self.bytes += CHANGE_BYTES + key_bytes;
-                vacant.insert(change);
-            }
-            std::collections::btree_map::Entry::Occupied(mut occupied) => {
-                let composed = occupied.get().compose(&change).map_err(|mismatch| {
-                    let name = format!("{:?}", occupied.key().1);
-                    let (shard, batch) = (header.shard, header.batch);
-                    FoldError::Mismatch { shard, batch, name, mismatch }
-                })?;
-                occupied.insert(composed);
-            }
-        }
-        Ok(())
-    }
-
-    /// The newest log time of all shards, those of the base included.
-    pub fn time_ms(&self) -> u64 {
-        self.metas.values().map(|meta| meta.time_ms).max().unwrap_or(0)
-    }
-
-    /// Memory in use, about.
-    pub fn bytes(&self) -> usize {
-        self.bytes
-    }
-
-    /// Whether nothing changed.
-    pub fn is_empty(&self) -> bool {
-        self.changes.is_empty()
-    }
-
-    /// Takes the changes out, sorted; what is known of the shards stays.
-    pub fn take(&mut self) -> BTreeMap<Place, Change> {
-        self.bytes = 0;
-        std::mem::take(&mut self.changes)
-    }
-}
-
 impl ItemKey {
-    fn heap_bytes(&self) -> usize {
+    /// The number of its kind, by which items sort within a shard.
+    fn kind(&self) -> u8 {
         match self {
-            Self::Counter(name) if name.len() > 24 => name.len(),
-            Self::Stream(name) => name.len(),
-            _ => 0,
+            Self::Shard => 0,
+            Self::Counter(_) => 1,
+            Self::Token(_) => 2,
+            Self::Stream(_) => 3,
         }
     }
 }
 
 /// Appends one item of a snapshot.
 pub fn put_item(out: &mut Vec<u8>, place: &Place, value: &ItemValue) {
-    let mut body = Vec::with_capacity(64);
-    put_key(&mut body, place);
+    put_lengthed(out, |body| {
+        put_key(body, place);
+        put_value(body, value);
+    });
+}
+
+/// Appends what `put` appends, with its length before it.
+fn put_lengthed(out: &mut Vec<u8>, put: impl FnOnce(&mut Vec<u8>)) {
+    let start = out.len();
+    // The room of the length: one byte for nearly all bodies.
+    out.push(0);
+    put(out);
+    let length = out.len() - start - 1;
+    if length < 0x80 {
+        out[start] = length as u8;
+        return;
+    }
+    let mut bytes = Vec::new();
+    put_varint(&mut bytes, length as u64);
+    out.splice(start..=start, bytes);
+}
+
+fn put_value(body: &mut Vec<u8>, value: &ItemValue) {
     match value {
-        ItemValue::Shard(meta) => put_meta(&mut body, meta),
+        ItemValue::Shard(meta) => put_meta(body, meta),
         ItemValue::Counter(counter) => {
             body.push(u8::from(counter.expires_at.is_some()));
-            put_zigzag(&mut body, counter.value.unwrap_or(0));
+            put_zigzag(body, counter.value.unwrap_or(0));
             if let Some(at) = counter.expires_at {
-                put_varint(&mut body, at);
+                put_varint(body, at);
             }
         }
-        ItemValue::Token(record) => put_token_item(&mut body, record),
+        ItemValue::Token(record) => put_token_item(body, record),
         ItemValue::Stream { mark, checkpoint } => {
-            put_varint(&mut body, *mark);
+            put_varint(body, *mark);
             body.push(u8::from(checkpoint.is_some()));
             if let Some(sequence) = checkpoint {
-                put_varint(&mut body, *sequence);
+                put_varint(body, *sequence);
             }
         }
     }
-    put_varint(out, body.len() as u64);
-    out.extend_from_slice(&body);
 }
 
 /// Appends one change of a spilled run: the same keys, other values.
 pub fn put_change(out: &mut Vec<u8>, place: &Place, change: &Change) {
-    let mut body = Vec::with_capacity(64);
-    put_key(&mut body, place);
-    match change {
-        Change::Shard(meta) => put_meta(&mut body, meta),
-        Change::Counter(effect) => record::put_slot(&mut body, b"-", 1, effect),
-        Change::Token(record) => put_token_item(&mut body, record),
-        Change::Stream { mark, checkpoint } => {
-            body.push(u8::from(mark.is_some()) + 2 * u8::from(checkpoint.is_some()));
-            [mark, checkpoint].into_iter().flatten().for_each(|n| put_varint(&mut body, *n));
+    put_lengthed(out, |body| {
+        put_key(body, place);
+        match change {
+            Change::Shard(meta) => put_meta(body, meta),
+            Change::Counter(effect) => record::put_slot(body, b"-", 1, effect),
+            Change::Token(record) => put_token_item(body, record),
+            Change::Stream { mark, checkpoint } => {
+                body.push(u8::from(mark.is_some()) + 2 * u8::from(checkpoint.is_some()));
+                [mark, checkpoint].into_iter().flatten().for_each(|n| put_varint(body, *n));
+            }
         }
-    }
-    put_varint(out, body.len() as u64);
-    out.extend_from_slice(&body);
+    });
 }
 
 fn put_key(body: &mut Vec<u8>, (shard, key): &Place) {
     body.extend_from_slice(&shard.to_le_bytes());
+    body.push(key.kind());
     match key {
-        ItemKey::Shard => body.push(0),
+        ItemKey::Shard => {}
         ItemKey::Counter(name) => {
-            body.push(1);
             body.push((name.len() - 1) as u8);
             body.extend_from_slice(name.as_bytes());
         }
-        ItemKey::Token(token) => {
-            body.push(2);
-            body.extend_from_slice(&token.to_be_bytes());
-        }
+        ItemKey::Token(token) => body.extend_from_slice(&token.to_be_bytes()),
         ItemKey::Stream(name) => {
-            body.push(3);
             body.push(name.len() as u8);
             body.extend_from_slice(name);
         }
@@ -469,64 +357,31 @@ fn read_token_item(r: &mut Reader<'_>) -> Result<TokenRecord, RecordError> {
 
 #[cfg(test)]
 mod tests {
-    use super::{CHANGE_BYTES, ChangeSet, ItemValue};
-    use crate::effect::{Counter, Effect, ExpiryEffect};
+    use super::ItemValue;
+    use crate::effect::Counter;
     use crate::outcome::Verdict;
-    use crate::record::{Header, Kind, put_header, put_slot, put_stream};
     use crate::token::TokenRecord;
 
-    /// A record of one batch: an add of 1 to a counter, and the mark of a stream.
-    fn payload(batch: u64, counter: &str, stream: &str) -> Vec<u8> {
-        let mut out = Vec::new();
-        put_header(&mut out, &Header { kind: Kind::Batch, shard: 0, epoch: 0, batch, time_ms: 0 });
-        for count in [1_u32, 0, 1] {
-            out.extend_from_slice(&count.to_le_bytes());
-        }
-        let before = batch as i64 - 1;
-        let effect = Effect::add(before, before + 1, ExpiryEffect::Keep);
-        put_slot(&mut out, counter.as_bytes(), 1, &effect);
-        put_stream(&mut out, stream.as_bytes(), batch, false);
-        out
-    }
-
-    #[test]
-    fn memory_is_counted_once_for_each_key_with_what_it_has_on_the_heap() {
-        let check = |counter: &str, heap_bytes: usize| {
-            let mut set = ChangeSet::default();
-            assert!(set.is_empty() && set.bytes() == 0);
-            for batch in 1..4 {
-                set.fold_payload(&payload(batch, counter, "stream")).unwrap();
-                assert_eq!(set.bytes(), 2 * CHANGE_BYTES + heap_bytes + 6, "{counter}");
-            }
-            assert!(!set.is_empty());
-            assert_eq!(set.take().len(), 3, "the shard is the third");
-            assert!(set.is_empty() && set.bytes() == 0);
-        };
-        check("c", 0);
-        check("the-longest-name-in-place", 25);
-        check("the-longest-name-in-plac", 0);
-        check("a-name-that-is-much-longer-than-its-place", 41);
-    }
+    const TOKEN: TokenRecord = TokenRecord {
+        key: 1,
+        fingerprint: 2,
+        verdict: Verdict::Done,
+        value: Some(1),
+        previous: None,
+        applied: 1,
+        expires_at: None,
+        epoch: 1,
+        batch: 1,
+        deadline_ms: 50,
+    };
 
     #[test]
     fn a_snapshot_forgets_tokens_after_their_deadline_and_nothing_else() {
-        let token = TokenRecord {
-            key: 1,
-            fingerprint: 2,
-            verdict: Verdict::Done,
-            value: Some(1),
-            previous: None,
-            applied: 1,
-            expires_at: None,
-            epoch: 1,
-            batch: 1,
-            deadline_ms: 50,
-        };
         let check = |value: ItemValue, time_ms, expected| {
             assert_eq!(value.is_forgotten(time_ms), expected, "{value:?} at {time_ms}");
         };
-        check(ItemValue::Token(token), 50, false);
-        check(ItemValue::Token(token), 51, true);
+        check(ItemValue::Token(TOKEN), 50, false);
+        check(ItemValue::Token(TOKEN), 51, true);
         check(ItemValue::Counter(Counter { value: Some(1), expires_at: Some(50) }), 51, false);
         check(ItemValue::Stream { mark: 1, checkpoint: None }, u64::MAX, false);
     }

@@ -182,6 +182,11 @@ impl<E: Hashed> Table<E> {
         self.pages.iter().flat_map(|page| self.entries(page)).chain(&self.strays)
     }
 
+    /// Takes every entry out, in no order.
+    pub fn into_entries(self) -> impl Iterator<Item = E> {
+        self.blocks.into_entries().chain(self.strays)
+    }
+
     /// Every entry, in no order, to change; hashes must stay.
     pub fn iter_mut(&mut self) -> impl Iterator<Item = &mut E> {
         self.blocks.iter_mut().chain(&mut self.strays)

@@ -3,14 +3,21 @@
 //! An entry is found by a 128-bit hash of (counter, token, item) under the store's secret seed; it
 //! keeps the whole outcome until its deadline. Deadlines are log times written in the record, so
 //! every fold agrees on them.
+//!
+//! Records lie in the order in which they came, and a table with small entries says where: a fresh
+//! token has to be searched for where its hash says, and no more memory than that is far away.
+
+mod rows;
 
 use std::collections::BTreeMap;
+use std::num::NonZeroU32;
 
 use stdx::hash::hash128;
 
-use crate::limits::TOKEN_FUTURE_MS;
+use crate::limits::{NAME_BYTES_MAX, TOKEN_BYTES_MAX, TOKEN_FUTURE_MS};
 use crate::outcome::{Outcome, Refusal, Repeat, Verdict};
 use crate::table::{Hashed, Table};
+use crate::token::rows::Rows;
 
 /// What is remembered of one tokened operation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -38,6 +45,12 @@ pub struct TokenRecord {
 }
 
 impl TokenRecord {
+    /// Whether it is still remembered at `now_ms`.
+    #[inline]
+    pub fn is_remembered(&self, now_ms: u64) -> bool {
+        now_ms <= self.deadline_ms
+    }
+
     /// The outcome that a repeat gets.
     pub fn outcome(&self) -> Outcome {
         Outcome {
@@ -51,27 +64,62 @@ impl TokenRecord {
     }
 }
 
-impl Hashed for TokenRecord {
-    fn hash(&self, _seed: u64) -> u64 {
-        self.key as u64
+/// Where the record of a key stands.
+#[derive(Debug, Clone, Copy)]
+struct Place {
+    /// The low half of the key, in two parts: the whole would need gaps for its alignment.
+    hash: [u32; 2],
+    /// The number of the row, from 1.
+    row: NonZeroU32,
+}
+
+impl Place {
+    fn new(key: u128, row: u32) -> Self {
+        let row = row.checked_add(1).and_then(NonZeroU32::new);
+        let row = row.expect("a shard of as many tokens is far larger than any memory");
+        Self { hash: [key as u32, (key >> 32) as u32], row }
+    }
+
+    #[inline]
+    fn row(self) -> u32 {
+        self.row.get() - 1
+    }
+
+    #[inline]
+    fn low(self) -> u64 {
+        let [low, high] = self.hash;
+        u64::from(high) << 32 | u64::from(low)
     }
 }
 
-/// The scope of a token: this counter, this token, this item.
-pub fn scope_key(seed: u64, name: &str, token: &[u8], item: u32) -> u128 {
-    let mut bytes = Vec::with_capacity(name.len() + token.len() + 5);
-    bytes.extend_from_slice(name.as_bytes());
-    // No UTF-8 text holds this byte, so names and tokens cannot run into each other.
-    bytes.push(0xFF);
-    bytes.extend(token.iter().map(u8::to_ascii_lowercase).take(canonical_len(token)));
-    bytes.extend_from_slice(token.get(canonical_len(token)..).unwrap_or(&[]));
-    bytes.extend_from_slice(&item.to_le_bytes());
-    hash128(seed, &bytes)
+impl Hashed for Place {
+    fn hash(&self, _seed: u64) -> u64 {
+        self.low()
+    }
 }
 
-/// How much of a token is compared without regard to case: all of a UUIDv7, nothing of others.
-fn canonical_len(token: &[u8]) -> usize {
-    if uuid_v7_ms(token).is_some() { token.len() } else { 0 }
+/// Bytes of the longest scope: name, separator, token, item.
+const SCOPE_BYTES_MAX: usize = NAME_BYTES_MAX + 1 + TOKEN_BYTES_MAX + 4;
+
+/// The scope of a token: this counter, this token, this item. Name and token are of admitted length.
+pub fn scope_key(seed: u64, name: &[u8], token: &[u8], item: u32) -> u128 {
+    let mut scope = [0; SCOPE_BYTES_MAX];
+    let mut len = 0;
+    // No UTF-8 text holds the byte FF, so names and tokens cannot run into each other.
+    for part in [name, &[0xFF], token, &item.to_le_bytes()] {
+        let place = scope.get_mut(len..len + part.len());
+        place.expect("names and tokens are checked where they enter").copy_from_slice(part);
+        len += part.len();
+    }
+    // All of a UUIDv7 is compared without regard to case, nothing of other tokens.
+    if uuid_v7_ms(token).is_some() {
+        let start = name.len() + 1;
+        scope
+            .get_mut(start..start + token.len())
+            .into_iter()
+            .for_each(<[u8]>::make_ascii_lowercase);
+    }
+    hash128(seed, scope.get(..len).unwrap_or(&scope))
 }
 
 /// The time of a UUIDv7 in canonical text form of any case, in Unix milliseconds.
@@ -110,61 +158,85 @@ pub fn deadline(token: &[u8], now_ms: u64, window_ms: u64) -> Result<u64, Refusa
 /// The tokens of one shard.
 #[derive(Debug)]
 pub struct Tokens {
-    table: Table<TokenRecord>,
-    /// Keys by the second after which they may go.
-    by_deadline: BTreeMap<u64, Vec<u128>>,
+    places: Table<Place>,
+    rows: Rows,
+    /// Rows by the second after which they may go.
+    by_deadline: BTreeMap<u64, Vec<u32>>,
 }
 
 impl Default for Tokens {
     fn default() -> Self {
-        Self { table: Table::new(0), by_deadline: BTreeMap::new() }
+        Self { places: Table::new(0), rows: Rows::default(), by_deadline: BTreeMap::new() }
     }
 }
 
 impl Tokens {
     /// How many are remembered.
     pub fn len(&self) -> usize {
-        self.table.len()
+        self.places.len()
     }
 
     /// Whether none is remembered.
     pub fn is_empty(&self) -> bool {
-        self.table.is_empty()
+        self.places.is_empty()
     }
 
-    /// The record of a token that is still remembered at `now_ms`.
-    pub fn find(&self, key: u128, now_ms: u64) -> Option<&TokenRecord> {
-        let found = self.table.find(key as u64, |e| e.key == key);
-        found.filter(|e| now_ms <= e.deadline_ms)
+    /// Asks for the memory in which a key will be looked for soon.
+    #[inline]
+    pub fn prefetch(&self, key: u128) {
+        self.places.prefetch_page(key as u64);
+    }
+
+    #[inline]
+    fn row(&self, key: u128) -> Option<u32> {
+        let is_it = |place: &Place| place.low() == key as u64 && self.rows.is_of(place.row(), key);
+        self.places.find(key as u64, is_it).map(|place| place.row())
+    }
+
+    /// The record of a token, which may be past its deadline.
+    #[inline]
+    pub fn find(&self, key: u128) -> Option<TokenRecord> {
+        self.row(key).and_then(|row| self.rows.get(row))
     }
 
     /// Remembers a token. One that was there and is past its deadline gives way.
-    pub fn remember(&mut self, record: TokenRecord) {
-        let hash = record.key as u64;
-        match self.table.find_mut(hash, |e| e.key == record.key) {
-            Some(old) => *old = record,
-            None => {
-                self.table.insert(hash, record);
-            }
-        }
-        self.by_deadline.entry(record.deadline_ms / 1000 + 1).or_default().push(record.key);
+    pub fn remember(&mut self, record: &TokenRecord) {
+        let Some(row) = self.row(record.key) else { return self.remember_fresh(record) };
+        self.rows.replace(row, record);
+        self.await_deadline(record, row);
+    }
+
+    /// Remembers a token that is not there.
+    pub fn remember_fresh(&mut self, record: &TokenRecord) {
+        debug_assert!(self.row(record.key).is_none(), "a key stands once");
+        let row = self.rows.put(record);
+        self.places.insert(record.key as u64, Place::new(record.key, row));
+        self.await_deadline(record, row);
+    }
+
+    fn await_deadline(&mut self, record: &TokenRecord, row: u32) {
+        self.by_deadline.entry(record.deadline_ms / 1000 + 1).or_default().push(row);
     }
 
     /// Forgets a token whose record is taken back.
     pub fn forget(&mut self, key: u128) {
-        self.table.remove(key as u64, |e| e.key == key);
+        if let Some(row) = self.row(key) {
+            self.places.remove(key as u64, |place| place.row() == row);
+            self.rows.give_back(row);
+        }
     }
 
     /// Forgets the token that would be the next to go: only a deliberate bug does.
     #[cold]
     pub(crate) fn forget_oldest(&mut self) {
         while let Some(mut bucket) = self.by_deadline.first_entry() {
-            let Some(key) = bucket.get_mut().pop() else {
+            let Some(row) = bucket.get_mut().pop() else {
                 bucket.remove();
                 continue;
             };
-            self.forget(key);
-            return;
+            if let Some(record) = self.rows.get(row) {
+                return self.forget(record.key);
+            }
         }
     }
 
@@ -180,11 +252,11 @@ impl Tokens {
                 None => {
                     bucket.remove();
                 }
-                Some(key) => {
-                    // A token that was renewed since has another, later place in the queue.
-                    let hash = key as u64;
-                    self.table.remove(hash, |e| e.key == key && e.deadline_ms < now_ms);
-                }
+                // A row that was renewed since has another, later place in the queue.
+                Some(row) => match self.rows.get(row) {
+                    Some(record) if record.deadline_ms < now_ms => self.forget(record.key),
+                    _ => {}
+                },
             }
         }
         before - self.len()
@@ -226,11 +298,11 @@ mod tests {
 
     #[test]
     fn the_scope_is_counter_token_and_item_and_ignores_the_case_of_a_uuid() {
-        let key = scope_key(1, "a", UUID, 0);
-        assert_eq!(key, scope_key(1, "a", &UUID.to_ascii_uppercase(), 0));
-        assert_ne!(key, scope_key(1, "b", UUID, 0));
-        assert_ne!(key, scope_key(1, "a", UUID, 1));
-        assert_ne!(scope_key(1, "a", b"k", 0), scope_key(1, "a", b"K", 0));
+        let key = scope_key(1, b"a", UUID, 0);
+        assert_eq!(key, scope_key(1, b"a", &UUID.to_ascii_uppercase(), 0));
+        assert_ne!(key, scope_key(1, b"b", UUID, 0));
+        assert_ne!(key, scope_key(1, b"a", UUID, 1));
+        assert_ne!(scope_key(1, b"a", b"k", 0), scope_key(1, b"a", b"K", 0));
     }
 
     fn record(key: u128, deadline_ms: u64) -> TokenRecord {
@@ -249,27 +321,46 @@ mod tests {
     }
 
     #[test]
-    fn a_token_is_found_until_its_deadline_and_swept_in_the_second_after() {
+    fn a_token_is_found_until_it_is_swept_in_the_second_after_its_deadline() {
         let mut tokens = Tokens::default();
         assert!(tokens.is_empty());
-        tokens.remember(record(7, 1500));
+        tokens.remember(&record(7, 1500));
         assert!(!tokens.is_empty() && tokens.len() == 1);
-        assert!(tokens.find(7, 1500).is_some() && tokens.find(7, 1501).is_none());
+        let found = tokens.find(7).expect("it is there");
+        assert!(found.is_remembered(1500) && !found.is_remembered(1501));
         assert_eq!(tokens.sweep(1999, 9), 0, "tokens go by whole seconds");
-        assert!(tokens.find(7, 1500).is_some());
+        assert!(tokens.find(7).is_some());
         assert_eq!(tokens.sweep(2000, 9), 1);
-        assert!(tokens.find(7, 1500).is_none() && tokens.is_empty());
+        assert!(tokens.find(7).is_none() && tokens.is_empty());
+    }
+
+    #[test]
+    fn a_token_in_the_place_of_a_forgotten_one_goes_by_its_own_deadline() {
+        let mut tokens = Tokens::default();
+        tokens.remember(&record(7, 1500));
+        tokens.forget(7);
+        tokens.forget(7);
+        tokens.remember(&record(8, 2500));
+        assert_eq!(tokens.sweep(2000, 9), 0, "the place was another's");
+        assert_eq!(tokens.find(8), Some(record(8, 2500)));
+        assert_eq!(tokens.sweep(3000, 9), 1);
+        assert!(tokens.is_empty());
+    }
+
+    #[test]
+    fn a_place_takes_12_bytes() {
+        assert_eq!(size_of::<Option<super::Place>>(), 12);
     }
 
     #[test]
     fn a_sweep_takes_no_more_steps_than_it_may_and_leaves_what_was_renewed() {
         let mut tokens = Tokens::default();
-        (0..4).for_each(|key| tokens.remember(record(key, 1500)));
-        tokens.remember(record(3, 2000));
+        (0..4).for_each(|key| tokens.remember(&record(key, 1500)));
+        tokens.remember(&record(3, 2000));
         assert_eq!(tokens.sweep(2000, 1), 0, "the renewed one was the newest");
         assert_eq!(tokens.sweep(2000, 2), 2);
         assert_eq!(tokens.sweep(2000, 9), 1);
-        assert!(tokens.find(3, 2000).is_some() && tokens.len() == 1);
+        assert!(tokens.find(3).is_some() && tokens.len() == 1);
         assert_eq!(tokens.sweep(2999, 9) + tokens.len(), 1);
         assert_eq!(tokens.sweep(3000, 9), 1);
     }

@@ -63,6 +63,11 @@ impl<E> Blocks<E> {
         self.chunks.get_mut(chunk)?.get_mut(place)
     }
 
+    /// Takes every entry out of every block.
+    pub(super) fn into_entries(self) -> impl Iterator<Item = E> {
+        self.chunks.into_iter().flat_map(|chunk| chunk.into_iter().flatten())
+    }
+
     /// Every entry of every block.
     pub(super) fn iter_mut(&mut self) -> impl Iterator<Item = &mut E> {
         self.chunks.iter_mut().flat_map(|chunk| chunk.iter_mut().flatten())

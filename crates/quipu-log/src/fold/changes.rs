@@ -3,7 +3,7 @@
 use quipu_core::{
     failpoint::{Point, reach},
     record::{self, Item},
-    snapshot::{Change, ChangeSet, Place, ShardMeta, put_change},
+    snapshot::{ChangeSet, ShardMeta, Taken, put_change},
 };
 
 use crate::{
@@ -96,7 +96,7 @@ impl<S: Storage> Changes<S> {
     }
 
     /// Takes the changes in memory, which are newer than all runs.
-    pub(crate) fn take(&mut self) -> std::collections::BTreeMap<Place, Change> {
+    pub(crate) fn take(&mut self) -> Taken {
         self.set.take()
     }
 

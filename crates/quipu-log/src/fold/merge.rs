@@ -1,10 +1,8 @@
 //! Merges runs, the changes in memory and the base into the items of the next snapshot.
 
-use std::collections::{BTreeMap, btree_map::IntoIter};
-
 use quipu_core::{
     effect::Mismatch,
-    snapshot::{Change, ItemValue, Place, read_change},
+    snapshot::{Change, ItemValue, Place, Taken, read_change},
 };
 
 use crate::{
@@ -24,7 +22,7 @@ struct Cursor<S: Storage> {
 #[derive(Debug)]
 enum Source<S: Storage> {
     Run(Reader<S::File>),
-    Memory(IntoIter<Place, Change>),
+    Memory(Box<Taken>),
 }
 
 /// The items of the next snapshot, in order.
@@ -48,8 +46,7 @@ impl<S: Storage> Merge<S> {
             cursors.push(Cursor { next: None, source: Source::Run(reader) });
         }
         let base = base.map(|file| Items::open(changes.storage(), file)).transpose()?;
-        let memory: BTreeMap<Place, Change> = changes.take();
-        cursors.push(Cursor { next: None, source: Source::Memory(memory.into_iter()) });
+        cursors.push(Cursor { next: None, source: Source::Memory(Box::new(changes.take())) });
         for cursor in &mut cursors {
             cursor.advance()?;
         }

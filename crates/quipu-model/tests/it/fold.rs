@@ -9,7 +9,7 @@ use quipu_core::outcome::Repeat;
 use quipu_core::record::{self, RecordError};
 use quipu_core::shard::Shard;
 use quipu_core::snapshot::{
-    Change, ChangeSet, ItemValue, Place, put_change, put_item, read_change, read_item,
+    Change, ChangeSet, ItemValue, Place, Taken, put_change, put_item, read_change, read_item,
 };
 use stdx::prng::Prng;
 
@@ -163,11 +163,11 @@ fn merge(mut items: Items, part: &[Vec<u8>], random: &mut Prng) -> Items {
     for frame in part {
         set.fold_payload(frame).expect("the owner's log composes");
         if random.chance(1, 5) {
-            runs.push(spill(&set.take()));
+            runs.push(spill(set.take()));
             assert!(set.is_empty() && set.bytes() == 0);
         }
     }
-    runs.push(spill(&set.take()));
+    runs.push(spill(set.take()));
     for run in runs {
         for (place, change) in run {
             match change.apply(items.get(&place)).expect("the change fits its base") {
@@ -192,13 +192,15 @@ fn without_the_forgotten(mut items: Items) -> Items {
 }
 
 /// Writes a run and reads it back.
-fn spill(run: &BTreeMap<Place, Change>) -> Vec<(Place, Change)> {
+fn spill(run: Taken) -> Vec<(Place, Change)> {
+    let run: Vec<_> = run.collect();
+    assert!(run.is_sorted_by(|(a, _), (b, _)| a < b), "each place once, in order");
     let mut bytes = Vec::new();
-    for (place, change) in run {
+    for (place, change) in &run {
         put_change(&mut bytes, place, change);
     }
     let found: Vec<_> = bodies(&bytes).map(|b| read_change(b).expect("written so")).collect();
-    assert!(found.iter().map(|(p, c)| (p, c)).eq(run.iter()), "a run comes back as it was");
+    assert_eq!(found, run, "a run comes back as it was");
     found
 }
 

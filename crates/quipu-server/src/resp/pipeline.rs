@@ -1,8 +1,9 @@
 //! Commands of a pipeline found ahead of their execution, so that memory can be asked for in time.
 //!
-//! With many counters nearly every operation waits for memory. While one command runs, the cells of
-//! the next ones are on their way.
+//! With many counters nearly every operation waits for memory, and a fresh token always does. While
+//! one command runs, the cells of the next ones are on their way.
 
+use quipu_wire::resp::command::token;
 use quipu_wire::resp::error::ProtocolError;
 use quipu_wire::resp::frame::{Args, FrameLimits, Parsed, Request, parse};
 
@@ -85,13 +86,13 @@ impl Pipeline {
         Some((found.args.request(frame), found.end))
     }
 
-    /// Asks for the memory of the counters that the commands after the first name.
+    /// Asks for the memory of the counters and tokens that the commands after the first name.
     pub(crate) fn prefetch(&self, hub: &Hub, bytes: &[u8]) {
         for index in 1..self.len {
             if let Some((request, _)) = self.get(index, bytes)
                 && let Some(name) = request.get(1)
             {
-                hub.node.prefetch(name);
+                hub.node.prefetch(name, token(request));
             }
         }
     }

@@ -16,7 +16,7 @@ use quipu_core::op::{Ack, Op, ReadLevel};
 
 pub use self::connection::{Client, CommandInfo, Hello};
 pub use self::keys::{Keys, Many, ManyCommand, Scan};
-pub use self::quipu::{Place, place};
+pub use self::quipu::{Place, place, token};
 use crate::resp::error::CommandError;
 use crate::resp::frame::Request;
 

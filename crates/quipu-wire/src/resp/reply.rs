@@ -286,7 +286,16 @@ fn integer_or_null(out: &mut Vec<u8>, proto: Proto, value: Option<i64>) {
 
 /// Writes `shard:epoch:batch` as a string.
 fn put_position(out: &mut Vec<u8>, position: &Position) {
-    bulk(out, position.to_string().as_bytes());
+    let Position { shard, epoch, batch } = position;
+    let mut texts = [itoa::Buffer::new(), itoa::Buffer::new(), itoa::Buffer::new()];
+    let [first, second, third] = &mut texts;
+    let parts = [first.format(*shard), second.format(*epoch), third.format(*batch)];
+    let colons = parts.len() - 1;
+    headed(out, b'$', (parts.iter().map(|part| part.len()).sum::<usize>() + colons) as i64);
+    for (part, end) in parts.iter().zip([":", ":", "\r\n"]) {
+        out.extend_from_slice(part.as_bytes());
+        out.extend_from_slice(end.as_bytes());
+    }
 }
 
 /// Writes the answer to MGET, DEL or EXISTS of several counters. The first refusal, if any, is the

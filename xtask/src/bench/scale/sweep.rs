@@ -139,6 +139,11 @@ impl Lane {
 
 /// Counts the lines that end in `bytes`; none may be an error.
 fn lines(bytes: &[u8], at_line_start: &mut bool) -> Result<u64> {
+    // Where nothing can be an error there is nothing to look for but ends.
+    if !bytes.contains(&b'-') {
+        *at_line_start = bytes.last().map_or(*at_line_start, |byte| *byte == b'\n');
+        return Ok(bytes.iter().filter(|byte| **byte == b'\n').count() as u64);
+    }
     let mut count = 0;
     for (at, byte) in bytes.iter().enumerate() {
         if *at_line_start && *byte == b'-' {
@@ -161,11 +166,12 @@ pub(crate) fn put_incr(number: u64, out: &mut Vec<u8>) {
 
 /// Appends a number in twelve digits.
 pub(crate) fn put_digits(number: u64, out: &mut Vec<u8>) {
-    let mut divisor = 100_000_000_000;
-    while divisor > 0 {
-        out.push(b'0' + (number / divisor % 10) as u8);
-        divisor /= 10;
+    let (mut digits, mut rest) = ([b'0'; 12], number);
+    for digit in digits.iter_mut().rev() {
+        *digit += (rest % 10) as u8;
+        rest /= 10;
     }
+    out.extend_from_slice(&digits);
 }
 
 /// Mixes the bits of a number: the same numbers in another order, as if by chance.
@@ -201,6 +207,8 @@ mod tests {
         let mut start = true;
         assert_eq!(lines(b":1\r\n:-2\r\n$", &mut start).unwrap(), 2);
         assert_eq!(lines(b"-1\r\n", &mut start).unwrap(), 1);
+        assert_eq!((lines(b":4\r\n:5", &mut start).unwrap(), start), (1, false));
+        assert_eq!((lines(b"\r\n", &mut start).unwrap(), start), (1, true));
         assert!(lines(b"-BUSY no\r\n", &mut start).is_err());
     }
 }

@@ -104,6 +104,14 @@ pub(super) fn add<'a>(command: &'static str, request: Request<'a>) -> Parsed<'a>
     Ok(Command::Op(OpCommand { op, shape: Shape::Added, ack, read: None }))
 }
 
+/// The token of a request, understood or not, if it is QUIPU.ADD with that option and no other. It
+/// costs next to nothing and serves as a hint: other forms carry tokens too.
+#[inline]
+pub fn token(request: Request<'_>) -> Option<&[u8]> {
+    let is_token = request.len() == 5 && is(request.get(3)?, "token");
+    if is_token { request.get(4) } else { None }
+}
+
 /// The place in a stream that a request names, understood or not.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Place<'a> {

@@ -3,7 +3,7 @@
 use quipu_core::op::{Action, Add, Expire, ExpireWhen, Presence, Set, Token, Ttl};
 use quipu_core::outcome::{Dependency, Outcome, Position, Refusal, Repeat, Reply, Verdict};
 
-use super::{Command, Many, OpCommand, Shape, command};
+use super::{Command, Many, OpCommand, Shape, command, token};
 use crate::resp::client::ClientLine;
 use crate::resp::describe::commands;
 use crate::resp::frame::{Args, FrameLimits, Parsed, Request, parse};
@@ -206,6 +206,18 @@ fn quipu_add_takes_token_or_stream_bounds_expiry_and_ack() {
     check_error("QUIPU.ADD k 2 ACK quorum", quorum);
     check_error("QUIPU.ADD k 2 EX 0", "ERR invalid expire time in 'quipu.add' command");
     check_error("QUIPU.ADD k 2.5", "ERR value is not an integer or out of range");
+}
+
+#[test]
+fn the_token_of_an_add_without_other_options_is_found_before_it_is_understood() {
+    let check = |line: &str, expected: Option<&str>| {
+        with(line, |request| assert_eq!(token(request), expected.map(str::as_bytes), "{line}"));
+    };
+    check("QUIPU.ADD k 1 TOKEN t-1", Some("t-1"));
+    check("quipu.add k 1 token t-1", Some("t-1"));
+    check("QUIPU.ADD k 1 STREAM s", None);
+    check("QUIPU.ADD k 1 TOKEN t-1 ACK fsync", None);
+    check("INCR k", None);
 }
 
 #[test]
