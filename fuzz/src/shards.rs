@@ -14,7 +14,7 @@ use quipu_core::snapshot::{ItemValue, Place};
 #[path = "../../crates/quipu-server/src/recovery/part.rs"]
 mod part;
 
-use self::part::Part;
+use self::part::{Part, Records};
 
 /// The seed of names' hashes.
 pub const SEED: u64 = 7;
@@ -58,7 +58,7 @@ pub struct Recovering {
 
 /// Begins to read a log.
 pub fn recovering() -> Recovering {
-    Recovering { part: Part::new(0, 1), count: 0 }
+    Recovering { part: Part::new(1), count: 0 }
 }
 
 impl Recovering {
@@ -91,7 +91,9 @@ impl Recovering {
         }
         // The last may have a head, and no end.
         record::shard_of(rest).into_iter().for_each(|id| self.reach(id));
-        self.part.fold(payload, &mut Vec::new())
+        let mut records = Records::default();
+        part::route(payload, |shard, record| records.push(0, shard, record))?;
+        self.part.fold(&mut records).map_err(|(_, error)| error)
     }
 
     /// How many shards there are; none where nothing was said.

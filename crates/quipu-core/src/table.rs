@@ -16,6 +16,7 @@ mod blocks;
 mod page;
 
 use blocks::Blocks;
+pub use blocks::Spot;
 use page::{PAGE_ENTRIES_MAX, Page};
 
 /// Deepest directory. 2^22 pages hold over 10^8 entries, and a node has a table for each of its
@@ -104,16 +105,33 @@ impl<E: Hashed> Table<E> {
     /// Asks for the memory of an entry that will be looked for soon, without waiting for it.
     #[inline]
     pub fn prefetch(&self, hash: u64) {
-        let page = &self.pages[self.page_index(hash)];
         // Nothing is compared, so nothing is waited for but the tags.
-        page.places(hash).for_each(|at| page.prefetch_entry(&self.blocks, at));
+        self.spots(hash).for_each(|spot| self.prefetch_spot(spot));
     }
 
-    /// Asks for the memory of the page of an entry: the first half of what [`Table::prefetch`] waits
-    /// for.
+    /// Asks for the memory of the page of an entry: what [`Table::spots`] waits for.
     #[inline]
     pub fn prefetch_page(&self, hash: u64) {
-        self.pages[self.page_index(hash)].prefetch();
+        stdx::prefetch::prefetch(&self.pages[self.page_index(hash)]);
+    }
+
+    /// Where an entry of this hash may lie; not whether it does.
+    #[inline]
+    pub fn spots(&self, hash: u64) -> impl Iterator<Item = Spot> {
+        let page = &self.pages[self.page_index(hash)];
+        page.places(hash).map(|at| page.spot(at))
+    }
+
+    /// Asks for the memory of the entry at a spot.
+    #[inline]
+    pub fn prefetch_spot(&self, spot: Spot) {
+        self.blocks.prefetch(spot);
+    }
+
+    /// The entry at a spot, to change; its hash must stay. It may be any one, or none.
+    #[inline]
+    pub fn at_mut(&mut self, spot: Spot) -> Option<&mut E> {
+        self.blocks.get_mut(spot.block, spot.at as usize)?.as_mut()
     }
 
     /// Finds an entry to change; its hash must stay.

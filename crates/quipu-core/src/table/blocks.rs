@@ -12,6 +12,18 @@ const CHUNK_BLOCKS: usize = 128;
 
 const CHUNK_ENTRIES: usize = CHUNK_BLOCKS * BLOCK_ENTRIES;
 
+/// Where an entry lies, or lay: it may have moved, and another may have come.
+#[derive(Debug, Clone, Copy)]
+pub struct Spot {
+    pub(super) block: u32,
+    pub(super) at: u32,
+}
+
+impl Spot {
+    /// Where nothing lies: no table has so many blocks.
+    pub const NONE: Self = Self { block: u32::MAX, at: 0 };
+}
+
 /// Blocks of entries, known by number.
 #[derive(Debug)]
 pub(super) struct Blocks<E> {
@@ -48,12 +60,13 @@ impl<E> Blocks<E> {
         self.chunks.get(chunk)?.get(place)?.as_ref()
     }
 
-    /// Asks for the memory of an entry, which may begin in one cache line and end in the next.
+    /// Asks for the memory of an entry.
     #[inline]
-    pub(super) fn prefetch(&self, block: u32, at: usize) {
-        let (chunk, place) = place(block, at);
-        let chunk = self.chunks.get(chunk).and_then(|chunk| chunk.get(place..));
-        chunk.into_iter().flatten().take(2).for_each(stdx::prefetch::prefetch);
+    pub(super) fn prefetch(&self, spot: Spot) {
+        let (chunk, place) = place(spot.block, spot.at as usize);
+        if let Some(entry) = self.chunks.get(chunk).and_then(|chunk| chunk.get(place)) {
+            stdx::prefetch::prefetch(entry);
+        }
     }
 
     /// The place of an entry of a block, to change.

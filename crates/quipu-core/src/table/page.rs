@@ -1,6 +1,6 @@
 //! A page: the tags of up to 128 entries, and the blocks that the entries lie in.
 
-use super::blocks::{BLOCK_ENTRIES, Blocks};
+use super::blocks::{BLOCK_ENTRIES, Blocks, Spot};
 
 /// Most entries of a page: the tags fill two cache lines. Splitting it takes about 2 us. Guess: with
 /// more, every second search would meet a wrong entry of the same tag first.
@@ -93,19 +93,10 @@ impl Page {
         std::mem::replace(place, moved)
     }
 
-    /// Asks for the memory of the entry at a place.
+    /// Where the entry at a place lies.
     #[inline]
-    pub(super) fn prefetch_entry<E>(&self, blocks: &Blocks<E>, at: usize) {
-        blocks.prefetch(self.block(at), at % BLOCK_ENTRIES);
-    }
-
-    /// Asks for the tags' memory.
-    #[inline]
-    pub(super) fn prefetch(&self) {
-        let [first, .., last] = &self.tags;
-        stdx::prefetch::prefetch(first);
-        stdx::prefetch::prefetch(last);
-        stdx::prefetch::prefetch(&self.len);
+    pub(super) fn spot(&self, at: usize) -> Spot {
+        Spot { block: self.block(at), at: (at % BLOCK_ENTRIES) as u32 }
     }
 }
 

@@ -13,7 +13,7 @@ use quipu_log::storage::memory::{Keep, Memory};
 use quipu_log::wal::{Identity, Options, Recovered, recover, recover_then};
 use stdx::hash::hash64;
 
-use super::{Recovering, RecoveryError, fresh, load};
+use super::{RECORDS_BYTES, Recovering, RecoveryError, fresh, load};
 
 const SHARDS: u16 = 5;
 const SEED: u64 = 31;
@@ -142,4 +142,47 @@ fn a_frame_that_does_not_follow_is_named_whichever_lane_finds_it() {
     };
     let refused = read(&storage.power_cut(Keep::None), false, twice).expect_err("folded twice");
     assert!(refused.contains("position: 40"), "{refused}");
+}
+
+/// Adds to 64 counters with long names and returns the payload that says so.
+fn add_to_all(shards: &mut [Shard], now_ms: u64) -> Vec<u8> {
+    for n in 0..64 {
+        let name = format!("{n:0>256}");
+        let hash = hash64(SEED, name.as_bytes());
+        let cx = Context { now_ms, no_room: None, memory_full: false, tokens_full: false };
+        let add = Action::Add(Add::plain(now_ms as i64));
+        let op = Op { name: &name, action: add, token: Token::None };
+        let _reply = shards[usize::from(shard_bits(hash) % SHARDS)].execute(&cx, hash, &op);
+    }
+    let mut payload = Vec::new();
+    for shard in shards {
+        shard.seal(u64::MAX, &mut payload);
+    }
+    payload
+}
+
+#[test]
+fn a_log_longer_than_lanes_get_at_a_time_is_folded_in_its_order() {
+    let mut shards = fresh(SHARDS, SEED, LIMITS);
+    let mut recovering = Recovering::over(fresh(SHARDS, SEED, LIMITS)).expect("threads");
+    let mut payload = Vec::new();
+    for shard in &mut shards {
+        shard.begin_epoch(0, 500, &mut payload);
+    }
+    let (mut position, mut bytes) = (0, 0);
+    while bytes < 2 * RECORDS_BYTES {
+        position += 1;
+        payload.extend(add_to_all(&mut shards, position));
+        recovering.fold(position, &payload).expect("it follows");
+        bytes += payload.len();
+        payload.clear();
+    }
+    let folded = recovering.finish().expect("it follows");
+    let values = |shards: &[Shard]| {
+        let names = (0..64).map(|n| format!("{n:0>256}"));
+        let of = |name: &str| shards.iter().map(|shard| shard.peek(name)).collect::<Vec<_>>();
+        names.map(|name| of(&name)).collect::<Vec<_>>()
+    };
+    assert_eq!(values(&folded), values(&shards));
+    assert_eq!(view(&folded), view(&shards));
 }
