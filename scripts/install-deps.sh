@@ -74,7 +74,8 @@ apt_install() {
 
 # Python packages live in environments of their own beside the build, where the tests of them look
 # (crates/quipu/tests/it/venv.rs); the versions are those that the tests name.
-python_packages="redis-py:redis==5.2.1 schemathesis:schemathesis==4.32.5"
+python_packages="redis-py:redis==5.2.1 schemathesis:schemathesis==4.32.5
+hdrhistogram:hdrhistogram==0.10.8 jsonschema:jsonschema==4.26.0"
 
 has_python_package() {
   "${CARGO_TARGET_DIR:-target}/$1/bin/python" -c "

@@ -21,6 +21,7 @@ struct Entry {
 
 /// The sum of all keys, or one of them.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Balance {
     /// What requests asked to add, those that were refused for certain left out.
     pub sent: i64,
@@ -36,6 +37,7 @@ pub struct Balance {
 
 /// What became of what was asked.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Conservation {
     /// The sums. Losses and doublings of different keys do not make up for each other.
     pub total: Balance,
@@ -51,6 +53,7 @@ pub struct Conservation {
 
 /// A key that lost or doubled.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct WrongKey {
     /// Its name.
     pub key: String,

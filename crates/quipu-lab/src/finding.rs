@@ -5,6 +5,10 @@
 
 mod facts;
 mod observed;
+#[cfg(test)]
+pub(crate) mod sample;
+#[cfg(test)]
+mod schema;
 
 use std::collections::BTreeMap;
 
@@ -25,6 +29,7 @@ pub const TOTAL: &str = "total";
 
 /// All that a run found.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Finding {
     /// The version of the form.
     pub version: u32,
@@ -48,6 +53,9 @@ pub struct Finding {
     pub promises: Vec<Promise>,
     /// Whether every increment was counted once, if the target's counters were read.
     pub conservation: Option<Conservation>,
+    /// What this generator said of its own accuracy on this machine, if it was asked before.
+    #[serde(default)]
+    pub accuracy: Option<String>,
     /// The phases in their order.
     pub phases: Vec<PhaseFinding>,
     /// All phases that belong to the result, merged.
@@ -58,6 +66,7 @@ pub struct Finding {
 
 /// A promise about a phase, or about all that is recorded.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Promise {
     /// The phase, or nothing for all that is recorded.
     pub phase: Option<String>,
@@ -66,8 +75,21 @@ pub struct Promise {
     pub judgement: Judgement,
 }
 
+impl Promise {
+    /// Returns what it is about: the phase, or all that is recorded.
+    pub fn place(&self) -> &str {
+        self.phase.as_deref().unwrap_or("all")
+    }
+
+    /// Returns it with what it is about, in one line.
+    pub fn title(&self) -> String {
+        format!("{}: {}", self.place(), self.judgement.check)
+    }
+}
+
 /// What was asked for.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Plan {
     /// The name of the scenario.
     pub name: String,
@@ -92,6 +114,7 @@ pub struct Plan {
 
 /// Where a run took place. Two runs are comparable if these are the same.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Environment {
     /// The version of this program.
     pub quipu_version: String,
@@ -115,6 +138,7 @@ pub struct Environment {
 
 /// What the generator did and cost.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Generator {
     /// Each thread.
     pub threads: Vec<Thread>,
@@ -130,6 +154,7 @@ pub struct Generator {
 
 /// What one thread did and cost.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Thread {
     /// The CPU that it was pinned to, if it was.
     pub cpu: Option<u32>,
@@ -147,6 +172,7 @@ pub struct Thread {
 
 /// What the machine did during a run.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Machine {
     /// The share of CPU time that the hypervisor took.
     pub steal_ratio: f64,
@@ -160,6 +186,7 @@ pub struct Machine {
 
 /// What the target cost, where it runs on this machine.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Server {
     /// Its process.
     pub pid: u32,
@@ -173,6 +200,7 @@ pub struct Server {
 
 /// What was found of one phase.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct PhaseFinding {
     /// Its name.
     pub name: String,
@@ -204,6 +232,7 @@ pub struct PhaseFinding {
 
 /// One histogram.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Latency {
     /// How many it holds.
     pub count: u64,
@@ -322,6 +351,11 @@ impl Finding {
     /// Returns the phase of this name.
     pub fn phase(&self, name: &str) -> Option<&PhaseFinding> {
         self.phases.iter().find(|phase| phase.name == name)
+    }
+
+    /// Returns the name of the phase of this number; windows know their phase by it.
+    pub fn phase_name(&self, number: u16) -> &str {
+        self.phases.get(usize::from(number)).map_or("", |phase| &phase.name)
     }
 
     /// Returns the finding as JSON.

@@ -5,8 +5,9 @@
 //! [`burst`], [`trend`] and [`conservation`] (what may be said of what came back).
 //!
 //! What comes back goes through [`backlog`] (what happens to a slot that is due), [`failure`],
-//! [`recording`] and [`window`] into [`finding`], which everything that reports reads, as [`page`]
-//! does; [`abort`] ends a run early.
+//! [`recording`] and [`window`] into [`finding`], which everything that reports reads: [`page`] for a
+//! terminal, [`html`] for a browser, [`hlog`], [`hgrm`], [`k6`], [`benchfmt`] and [`junit`] for other
+//! programs; [`report`] has a list of them. [`abort`] ends a run early.
 //!
 //! Nothing here reads a clock or a file, opens a socket or starts a thread. Everything that is
 //! drawn follows from the seed of the scenario and the number of the slot, so that the same
@@ -14,14 +15,23 @@
 
 pub mod abort;
 pub mod backlog;
+pub mod benchfmt;
 pub mod burst;
 pub mod conservation;
 pub mod data;
 pub mod failure;
 pub mod finding;
+pub mod hgrm;
+pub mod hlog;
+pub mod html;
+pub mod import;
+pub mod junit;
+pub mod k6;
+mod markup;
 mod nearest;
 pub mod page;
 pub mod recording;
+pub mod report;
 pub mod request;
 pub mod scenario;
 pub mod schedule;

@@ -149,7 +149,7 @@ fn write_phase(phase: &PhaseFinding, is_closed: bool, text: &mut String) {
 
 /// A percentile is shown only if a few requests lie beyond it (reference: a tail count of 100 is good
 /// to 20 %, one of 10 to a factor; below that it is the maximum by another name).
-const TAIL_COUNT_MIN: f64 = 10.0;
+pub(crate) const TAIL_COUNT_MIN: f64 = 10.0;
 
 fn latency(name: &str, latency: &Latency, text: &mut String) {
     let p = &latency.percentiles;

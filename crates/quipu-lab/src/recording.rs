@@ -34,6 +34,7 @@ pub fn latencies() -> Latencies {
 /// How many requests came to which end. `planned == sent + missed` and, once the run is over,
 /// `sent == ok + failed`.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Counts {
     /// Slots that were due.
     pub planned: u64,

@@ -393,12 +393,27 @@ pub enum Format {
     Html,
     /// Histograms over time, as HdrHistogram logs them.
     Hlog,
+    /// Percentiles, as HdrHistogram's plotters read them.
+    Hgrm,
     /// The summary of k6.
     K6,
     /// The lines of Go benchmarks.
     Benchfmt,
     /// A test report, one case per promise.
     Junit,
+}
+
+impl Format {
+    /// All of them and their names, in the order in which they are written.
+    pub const NAMES: [(Self, &'static str); 7] = [
+        (Self::Json, "json"),
+        (Self::Html, "html"),
+        (Self::Hlog, "hlog"),
+        (Self::Hgrm, "hgrm"),
+        (Self::K6, "k6"),
+        (Self::Benchfmt, "benchfmt"),
+        (Self::Junit, "junit"),
+    ];
 }
 
 /// What makes a request recognisable to the target when it comes again.

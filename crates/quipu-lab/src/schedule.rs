@@ -128,6 +128,21 @@ impl Schedule {
     pub fn rate_at(&self, ns: u64) -> f64 {
         self.segment_at(ns).map_or(0.0, |segment| segment.rate_at(ns))
     }
+
+    /// Returns the planned rate between two moments on average, in slots per second.
+    pub fn rate_over(&self, from_ns: u64, until_ns: u64) -> f64 {
+        let touched = self.segments.iter().map(|segment| {
+            let (from_ns, until_ns) = (from_ns.max(segment.start_ns), until_ns.min(segment.end_ns));
+            if from_ns >= until_ns {
+                return 0.0;
+            }
+            // Simpson's rule: exact for a line, and near for a curve that is as smooth as ours.
+            let middle = segment.rate_at(from_ns.midpoint(until_ns));
+            let ends = segment.rate_at(from_ns) + segment.rate_at(until_ns);
+            (ends + 4.0 * middle) / 6.0 * (until_ns - from_ns) as f64
+        });
+        touched.sum::<f64>() / until_ns.saturating_sub(from_ns).max(1) as f64
+    }
 }
 
 /// The segments so far, and where the next begins.

@@ -91,6 +91,7 @@ pub trait Facts {
 
 /// Whether a promise was kept.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum Outcome {
     /// It was.
@@ -103,6 +104,7 @@ pub enum Outcome {
 
 /// A promise and what became of it.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Judgement {
     /// The promise as it was written.
     pub check: String,

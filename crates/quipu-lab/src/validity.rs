@@ -93,6 +93,7 @@ pub struct Observed {
 
 /// What may be said of a run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "UPPERCASE")]
 pub enum Verdict {
     /// Its numbers are those of the target.
@@ -105,6 +106,7 @@ pub enum Verdict {
 
 /// One comparison of a figure with its limit.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Gate {
     /// What is compared.
     pub name: String,
@@ -120,6 +122,7 @@ pub struct Gate {
 
 /// The verdict on a run and the gates that it rests on.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Validity {
     /// The worst of the gates.
     pub verdict: Verdict,

@@ -18,6 +18,7 @@ pub const WINDOWS_MAX: usize = 4_096;
 
 /// Percentiles of one histogram, in nanoseconds; all zero if it is empty.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Percentiles {
     /// Half of all are at most this.
     pub p50_ns: u64,
@@ -57,6 +58,7 @@ impl Percentiles {
 /// What happened between two moments. Requests belong to the window in which they ended, and to the
 /// phase of their slot.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Window {
     /// The phase in which it began.
     pub phase: u16,
@@ -64,6 +66,9 @@ pub struct Window {
     pub start_ns: u64,
     /// How long it was, in nanoseconds.
     pub len_ns: u64,
+    /// Slots per second that the plan asked for, on average; 0 in a closed loop.
+    #[serde(default)]
+    pub planned_per_s: f64,
     /// How many requests came to which end.
     pub counts: Counts,
     /// Response times.
@@ -102,6 +107,7 @@ impl Window {
             phase: sum.phase,
             start_ns: sum.start_ns,
             len_ns: sum.len_ns,
+            planned_per_s: 0.0,
             counts: recording.counts,
             response: Percentiles::of(&recording.response),
             service_p99_ns: Percentiles::of(&recording.service).p99_ns,
@@ -112,27 +118,32 @@ impl Window {
         }
     }
 
-    /// Returns this window and the next as one. Response times are exact; of the service time and the
-    /// lag the worse percentile stays.
+    /// Returns this window and the next as one.
     fn and(&self, next: &Self) -> Self {
-        let mut counts = self.counts;
-        counts.add(&next.counts);
-        let mut response = decode(&self.response_hdr).unwrap_or_else(latencies);
-        merge(&mut response, &decode(&next.response_hdr).unwrap_or_else(latencies));
-        let len_ns = self.len_ns + next.len_ns;
-        let in_flight = |window: &Self| window.in_flight_mean * window.len_ns as f64;
-        Self {
-            phase: self.phase,
-            start_ns: self.start_ns,
-            len_ns,
-            counts,
-            response: Percentiles::of(&response),
-            service_p99_ns: self.service_p99_ns.max(next.service_p99_ns),
-            lag_p99_ns: self.lag_p99_ns.max(next.lag_p99_ns),
-            in_flight_mean: (in_flight(self) + in_flight(next)) / len_ns.max(1) as f64,
-            backlog_max: self.backlog_max.max(next.backlog_max),
-            response_hdr: encode(&response),
+        self.and_all(std::slice::from_ref(next))
+    }
+
+    /// Returns this window and those that follow it as one. Response times are exact; of the service
+    /// time and the lag the worst percentile stays.
+    pub(crate) fn and_all(&self, rest: &[Self]) -> Self {
+        let mut response = latencies();
+        let mut whole = Self { len_ns: 0, counts: Counts::default(), ..self.clone() };
+        (whole.in_flight_mean, whole.planned_per_s) = (0.0, 0.0);
+        for window in std::iter::once(self).chain(rest) {
+            merge(&mut response, &decode(&window.response_hdr).unwrap_or_else(latencies));
+            whole.len_ns += window.len_ns;
+            whole.counts.add(&window.counts);
+            whole.service_p99_ns = whole.service_p99_ns.max(window.service_p99_ns);
+            whole.lag_p99_ns = whole.lag_p99_ns.max(window.lag_p99_ns);
+            whole.in_flight_mean += window.in_flight_mean * window.len_ns as f64;
+            whole.planned_per_s += window.planned_per_s * window.len_ns as f64;
+            whole.backlog_max = whole.backlog_max.max(window.backlog_max);
         }
+        whole.in_flight_mean /= whole.len_ns.max(1) as f64;
+        whole.planned_per_s /= whole.len_ns.max(1) as f64;
+        whole.response = Percentiles::of(&response);
+        whole.response_hdr = encode(&response);
+        whole
     }
 }
 

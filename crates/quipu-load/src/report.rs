@@ -18,6 +18,11 @@ pub(crate) fn finding(setup: &Setup<'_>, environment: Environment, measured: Mea
     let sent: u64 = phases.iter().map(|phase| phase.counts.sent).sum();
     let per_request = |ns: u64| ns as f64 / sent.max(1) as f64;
     let cpu_ns = measured.threads.iter().map(|thread| thread.cpu_ns).sum();
+    let mut windows = measured.gathered.windows;
+    for window in &mut windows {
+        let end_ns = window.start_ns + window.len_ns;
+        window.planned_per_s = setup.schedule.rate_over(window.start_ns, end_ns);
+    }
     Finding {
         version: VERSION,
         plan: plan(setup),
@@ -42,9 +47,10 @@ pub(crate) fn finding(setup: &Setup<'_>, environment: Environment, measured: Mea
         },
         promises: Vec::new(),
         conservation: measured.conservation,
+        accuracy: None,
         phases,
         total,
-        windows: measured.gathered.windows,
+        windows,
     }
     .judged(&setup.ask.scenario)
 }
@@ -98,7 +104,6 @@ fn arrival(arrival: &Arrival) -> String {
 
 fn phases(setup: &Setup<'_>, measured: &Measured) -> Vec<PhaseFinding> {
     let planned = setup.schedule.phases().iter().zip(&measured.gathered.phases);
-    let windows = &measured.gathered.windows;
     (0..)
         .zip(planned)
         .map(|(number, (phase, recording))| {
@@ -107,12 +112,19 @@ fn phases(setup: &Setup<'_>, measured: &Measured) -> Vec<PhaseFinding> {
                 is_recorded: phase.record,
                 start_ns: phase.start_ns,
                 end_ns: phase.end_ns,
-                active_ns: phase.active_ns,
+                active_ns: active_ns(setup, measured, number),
             };
-            let mine = windows.iter().filter(|window| window.phase == number);
+            let mine = measured.gathered.windows.iter().filter(|window| window.phase == number);
             PhaseFinding::new(span, recording).over(mine)
         })
         .collect()
+}
+
+/// How long it was the phase: as planned, or until the run was stopped.
+fn active_ns(setup: &Setup<'_>, measured: &Measured, number: u16) -> u64 {
+    let mine = setup.schedule.segments().iter().filter(|segment| segment.phase == number);
+    let until_ns = if setup.is_stopped(measured.lasted_ns) { measured.lasted_ns } else { u64::MAX };
+    mine.map(|one| one.end_ns.min(until_ns).saturating_sub(one.start_ns)).sum()
 }
 
 /// Returns all recorded phases as one.
@@ -120,12 +132,13 @@ fn total(setup: &Setup<'_>, measured: &Measured) -> PhaseFinding {
     let mut recording = Recording::default();
     let mut span = Span { name: TOTAL.to_owned(), is_recorded: true, ..Span::default() };
     let phases = setup.schedule.phases();
-    let recorded = phases.iter().zip(&measured.gathered.phases).filter(|(phase, _)| phase.record);
+    let recorded = (0..).zip(phases.iter().zip(&measured.gathered.phases));
+    let recorded = recorded.filter(|(_, (phase, _))| phase.record);
     span.start_ns = phases.iter().filter(|p| p.record).map(|p| p.start_ns).min().unwrap_or(0);
-    for (phase, noted) in recorded {
+    for (number, (phase, noted)) in recorded {
         recording.merge(noted);
         span.end_ns = span.end_ns.max(phase.end_ns);
-        span.active_ns += phase.active_ns;
+        span.active_ns += active_ns(setup, measured, number);
     }
     let is_recorded = |number: u16| phases.get(usize::from(number)).is_some_and(|p| p.record);
     let windows = measured.gathered.windows.iter().filter(|window| is_recorded(window.phase));

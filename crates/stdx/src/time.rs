@@ -42,6 +42,26 @@ fn date(day: u64) -> (u64, u64, u64) {
     (era * 400 + year + u64::from(month <= 2), month, day)
 }
 
+/// Reads the calendar time that [`utc_text`] wrote; nothing of other texts.
+pub fn wall_ms_of(text: &str) -> Option<u64> {
+    let number = |from: usize, until: usize| text.get(from..until)?.parse::<u64>().ok();
+    let (year, month, day) = (number(0, 4)?, number(5, 7)?, number(8, 10)?);
+    let (hour, minute, second) = (number(11, 13)?, number(14, 16)?, number(17, 19)?);
+    let wall_ms = day_of(year, month, day)? * DAY_MS
+        + ((hour * 60 + minute) * 60 + second) * 1000
+        + number(20, 23)?;
+    (utc_text(wall_ms) == text).then_some(wall_ms)
+}
+
+/// The day since 1970-01-01 of a date, as [`date`] the other way round.
+fn day_of(year: u64, month: u64, day: u64) -> Option<u64> {
+    let shifted_year = year.checked_sub(u64::from(month <= 2))?;
+    let (era, of_era) = (shifted_year / 400, shifted_year % 400);
+    let of_year = (153 * ((month + 9) % 12) + 2) / 5 + day.checked_sub(1)?;
+    let day = era * 146_097 + of_era * 365 + of_era / 4 - of_era / 100 + of_year;
+    day.checked_sub(719_468)
+}
+
 /// A clock that stands still until it is moved.
 #[derive(Debug)]
 pub struct ManualClock {
@@ -83,16 +103,27 @@ impl Clock for ManualClock {
 
 #[cfg(test)]
 mod tests {
-    use super::{Clock, ManualClock, utc_text};
+    use super::{Clock, ManualClock, utc_text, wall_ms_of};
 
     #[test]
     fn a_calendar_time_is_written_as_people_do() {
-        let check = |wall_ms, expected: &str| assert_eq!(utc_text(wall_ms), expected);
+        let check = |wall_ms, expected: &str| {
+            assert_eq!(utc_text(wall_ms), expected);
+            assert_eq!(wall_ms_of(expected), Some(wall_ms));
+        };
         check(0, "1970-01-01T00:00:00.000Z");
         check(951_782_400_000, "2000-02-29T00:00:00.000Z");
         check(1_700_000_000_123, "2023-11-14T22:13:20.123Z");
         check(4_107_542_399_999, "2100-02-28T23:59:59.999Z");
         check(4_107_542_400_000, "2100-03-01T00:00:00.000Z");
+    }
+
+    #[test]
+    fn only_a_time_that_was_written_here_is_read() {
+        for text in ["", "2023-11-14", "2023-02-29T00:00:00.000Z", "2023-11-14T24:00:00.000Z"] {
+            assert_eq!(wall_ms_of(text), None, "{text}");
+        }
+        assert_eq!(wall_ms_of("2023-11-14T22:13:20.123+01:00"), None);
     }
 
     #[test]

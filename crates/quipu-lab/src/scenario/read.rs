@@ -160,16 +160,6 @@ fn read_confirm(table: &mut Table<'_>) -> Result<Confirm> {
     Ok(Confirm { runs, lasts })
 }
 
-/// The names of the forms of a result.
-const FORMATS: [(&str, Format); 6] = [
-    ("json", Format::Json),
-    ("html", Format::Html),
-    ("hlog", Format::Hlog),
-    ("k6", Format::K6),
-    ("benchfmt", Format::Benchfmt),
-    ("junit", Format::Junit),
-];
-
 fn read_output(table: Option<Table<'_>>) -> Result<Output> {
     let mut output = Output { dir: "out/{{name}}-{{time}}".to_owned(), write: Vec::new() };
     let Some(mut table) = table else { return Ok(output) };
@@ -177,7 +167,10 @@ fn read_output(table: Option<Table<'_>>) -> Result<Output> {
         dir.string()?.clone_into(&mut output.dir);
     }
     if let Some(write) = table.get("write") {
-        let formats = write.items()?.into_iter().map(|format| format.word(&FORMATS));
+        let formats = write
+            .items()?
+            .into_iter()
+            .map(|format| format.word(&Format::NAMES.map(|(format, name)| (name, format))));
         output.write = formats.collect::<Result<_>>()?;
     }
     table.finish()?;

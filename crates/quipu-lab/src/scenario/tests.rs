@@ -348,6 +348,10 @@ fn scaled_time_keeps_rates_and_shortens_everything_else() {
     assert_eq!(scenario.phases[2].load.peak(), Rate::whole(20_000));
     scenario.scale_time(1e-6);
     assert!(scenario.phases.iter().all(|phase| phase.window <= phase.lasts && phase.lasts.0 > 0));
+    let mut ramp = built_in("ramp", "http://h").unwrap();
+    ramp.scale_time(0.2);
+    let windows: Vec<_> = ramp.phases.iter().map(|phase| phase.window.as_millis()).collect();
+    assert_eq!(windows, [1_000, 2_000, 2_000], "ten seconds are two");
 }
 
 #[test]

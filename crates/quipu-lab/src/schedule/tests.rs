@@ -113,6 +113,15 @@ fn a_phase_comes_again_with_what_lies_between() {
 }
 
 #[test]
+fn the_rate_over_a_span_is_that_of_its_slots() {
+    let phases = [constant(100, 2), ramp(100, 300, Shape::Linear, 2), constant(0, 2)];
+    let schedule = even(&phases);
+    let over = |from: u64, until: u64| schedule.rate_over(from * SECOND, until * SECOND).round();
+    let found = [over(0, 2), over(1, 3), over(2, 4), over(3, 5), over(0, 6), over(5, 9)];
+    assert_eq!(found.map(|rate| rate as u64), [100, 125, 200, 125, 100, 0]);
+}
+
+#[test]
 fn a_burst_shares_one_moment() {
     let schedule = Schedule::new(&[constant(100, 1)], &arrival(Process::Uniform, 4), 1);
     let due: Vec<u64> = schedule.slots(0, 1).take(9).map(|slot| slot.due_ns / 1_000_000).collect();

@@ -1,6 +1,8 @@
 //! `quipu load`: load tests whose results can be trusted, or say that they cannot.
 
+mod import;
 mod plan;
+mod report;
 mod run;
 mod scenario;
 
@@ -28,6 +30,8 @@ pub(crate) struct LoadArgs {
 enum LoadCommand {
     Plan(plan::PlanArgs),
     Run(run::RunArgs),
+    Report(report::ReportArgs),
+    Import(import::ImportArgs),
 }
 
 /// Does what was asked.
@@ -38,5 +42,7 @@ pub(crate) fn run(args: &LoadArgs) -> anyhow::Result<ExitCode> {
     match &args.command {
         LoadCommand::Plan(args) => plan::run(args),
         LoadCommand::Run(args) => run::run(args),
+        LoadCommand::Report(args) => report::run(args),
+        LoadCommand::Import(args) => import::run(args),
     }
 }

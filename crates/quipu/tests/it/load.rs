@@ -12,7 +12,7 @@ use crate::node::{self, Node, PATIENCE, poll};
 use crate::tool::text_of;
 
 /// Adds over RESP, pipelined, with a promise that speaks of the counters.
-const RESP: &str = r#"
+pub(crate) const RESP: &str = r#"
 [target]
 kind = "resp"
 address = "127.0.0.1:1"
@@ -75,18 +75,23 @@ check = ["errors == 0", "conserved"]
 "#;
 
 /// A scenario in a file of its own, and a node.
-struct Bench {
+pub(crate) struct Bench {
     folder: TempDir,
-    node: Node,
+    pub(crate) node: Node,
 }
 
 impl Bench {
-    fn new(plan: &str, target: &str) -> Self {
+    pub(crate) fn new(plan: &str, target: &str) -> Self {
         let folder = TempDir::new().expect("a temporary directory");
         let node = node::start(&folder.path().join("data")).run();
         let mut file = std::fs::File::create(folder.path().join("s.toml")).expect("a file");
         write!(file, "{plan}\n{target}").expect("it takes a text");
         Self { folder, node }
+    }
+
+    /// Where a run may leave its result.
+    pub(crate) fn result(&self) -> PathBuf {
+        self.folder.path().join("result")
     }
 
     fn scenario(&self) -> PathBuf {
@@ -98,7 +103,7 @@ impl Bench {
         format!("{scheme}://{}", self.node.address(surface))
     }
 
-    fn run(&self, surface: &str, flags: &[&str]) -> Command {
+    pub(crate) fn run(&self, surface: &str, flags: &[&str]) -> Command {
         let mut command = Command::new(node::binary());
         command.args(["load", "run", "--json", "--target", &self.url(surface)]).args(flags);
         command.arg(self.scenario());
@@ -107,7 +112,7 @@ impl Bench {
 }
 
 /// The finding that a run printed, and its exit code.
-fn finding(output: &Output) -> (Value, i32) {
+pub(crate) fn finding(output: &Output) -> (Value, i32) {
     let parsed = serde_json::from_slice(&output.stdout);
     let finding = parsed.unwrap_or_else(|error| panic!("{error}:\n{}", text_of(output)));
     (finding, output.status.code().expect("it was not killed"))

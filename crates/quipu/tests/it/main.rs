@@ -12,6 +12,7 @@
 //! `QUIPU_CANARY_BINARY` (a canary build made elsewhere).
 
 mod backup;
+mod browser;
 mod canaries;
 mod clients;
 mod commits;
@@ -26,6 +27,7 @@ mod kill_loop;
 mod limits;
 mod live;
 mod load;
+mod load_report;
 mod logs;
 mod metrics;
 mod node;

@@ -1,6 +1,6 @@
 //! `quipu load run`: a scenario against its target.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -14,6 +14,7 @@ use quipu_load::run::{Ask, threads_default};
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::flag;
 
+use super::report::{self, Forms};
 use super::scenario::ScenarioArgs;
 use super::{INVALID, SLO_FAILED};
 use crate::output::{self, USAGE, fail};
@@ -31,9 +32,11 @@ pub(crate) struct RunArgs {
     /// Ask for real-time priority of the threads that send
     #[arg(long)]
     realtime: bool,
-    /// Save the result in this folder: finding.json and page.txt
+    /// Save the result in this folder [default: where the scenario says, if it asks for any form]
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
+    #[command(flatten)]
+    forms: Forms,
     /// The result as JSON instead of the page
     #[arg(long)]
     json: bool,
@@ -66,11 +69,14 @@ pub(super) fn run(args: &RunArgs) -> anyhow::Result<ExitCode> {
         Ok(finding) => finding,
         Err(error) => return fail(INVALID, format_args!("{:#}", anyhow::Error::from(error))),
     };
-    if let Some(folder) = &args.out {
-        save(&finding, folder).with_context(|| format!("cannot write {}", folder.display()))?;
-    }
     let text = if args.json { finding.to_json() + "\n" } else { page::page(&finding) };
     output::print(&text)?;
+    let asked = &args.forms.write;
+    if let Some((folder, forms)) =
+        report::destination(&ask.scenario, &finding, args.out.as_deref(), asked)
+    {
+        output::note(report::save(&finding, forms, &folder)?.trim_end());
+    }
     Ok(code(&finding))
 }
 
@@ -82,12 +88,6 @@ fn code(finding: &Finding) -> ExitCode {
     } else {
         ExitCode::from(SLO_FAILED)
     }
-}
-
-fn save(finding: &Finding, folder: &Path) -> std::io::Result<()> {
-    std::fs::create_dir_all(folder)?;
-    std::fs::write(folder.join("finding.json"), finding.to_json() + "\n")?;
-    std::fs::write(folder.join("page.txt"), page::page(finding))
 }
 
 /// A switch that the first Ctrl-C or SIGTERM turns on; a second one ends the process.
