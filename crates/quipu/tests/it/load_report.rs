@@ -116,7 +116,10 @@ fn another_reader_finds_every_request_in_the_histogram_log() {
     let count = |tag: &str| tags[tag][0].as_u64().expect("a count");
     let response = ["warmup", "calm", "storm"].map(|phase| count(&format!("{phase}/response")));
     // What ended after its phase is in a window of the next.
-    assert_eq!(response.iter().sum::<u64>(), 150 + 880 + 1_440);
+    let phases = finding["phases"].as_array().expect("phases");
+    let ok = phases.iter().map(|phase| phase["counts"]["ok"].as_u64().expect("a count"));
+    assert_eq!(response.iter().sum::<u64>(), ok.sum::<u64>());
+    assert!(response.iter().all(|count| *count > 0), "{response:?}");
     for (place, phase) in [(0, "warmup"), (1, "calm"), (2, "storm")] {
         for kind in ["service", "lag"] {
             let found = &finding["phases"][place][kind];
