@@ -19,7 +19,7 @@ address = "127.0.0.1:1"
 command = "INCRBY {{key}} {{delta}}"
 connections = 4
 pipeline = 4
-timeout = "5s"
+timeout = "60s"
 "#;
 
 /// The same over HTTP, with tokens.
@@ -29,7 +29,7 @@ kind = "http"
 url = "http://127.0.0.1:1/v1/default/counters/{{key}}"
 body = '{"add": {{delta}}}'
 connections = 4
-timeout = "5s"
+timeout = "60s"
 [target.headers]
 Idempotency-Key = "{{token}}"
 "#;
