@@ -4,7 +4,10 @@
 //! are in it whole (V2 deflate, base64), so that runs can be merged and compared without loss.
 
 mod facts;
+#[cfg(test)]
+pub(crate) mod made_up;
 mod observed;
+mod place;
 #[cfg(test)]
 pub(crate) mod sample;
 #[cfg(test)]

@@ -7,6 +7,7 @@ mod error;
 mod rate;
 mod read;
 mod scale;
+mod slice;
 mod table;
 
 use stdx::units::Nanos;

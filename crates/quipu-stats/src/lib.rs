@@ -8,7 +8,8 @@
 //! # Reading order
 //! 1. What one side is: [`mod@spread`], [`mod@quantile`] (with when "n/a" is the honest answer), [`interval`].
 //! 2. What two sides are: [`rank`] (the tests), [`pair`] (runs next to each other), [`plan`] (how many),
-//!    [`verdict`] (what may be claimed), [`mod@holm`] (of several metrics), [`mod@bootstrap`].
+//!    [`verdict`] (what may be claimed), [`unpaired`] (of runs that are no pairs), [`mod@holm`] (of several
+//!    metrics), [`mod@bootstrap`].
 //! 3. What a series is: [`slope`] (does it grow), [`steady`] (from where on), [`change_point`]
 //!    (when did it change).
 //! 4. What many runs are: [`usl`] (throughput by concurrency), [`knee`] (latency by rate), [`little`] (do they
@@ -38,5 +39,6 @@ pub mod slope;
 pub mod spread;
 pub mod steady;
 pub mod student;
+pub mod unpaired;
 pub mod usl;
 pub mod verdict;

@@ -122,7 +122,7 @@ fn taken_back(found: &Comparison) -> Verdict {
 
 /// The p values of the three claims.
 #[derive(Debug, Clone, Copy)]
-struct Claims {
+pub(crate) struct Claims {
     regressed: f64,
     improved: f64,
     equivalent: f64,
@@ -133,7 +133,12 @@ impl Claims {
         let against = |bound: f64| -> Option<RankTest> {
             rank::signed_rank(&differences.iter().map(|value| value - bound).collect::<Vec<f64>>())
         };
-        let (upper, lower) = (against(margin)?, against(-margin)?);
+        Some(Self::between(&against(margin)?, &against(-margin)?, margin, better))
+    }
+
+    /// Reads them from the tests against both ends of the margin, in which "greater" is that of the
+    /// candidate.
+    pub(crate) fn between(upper: &RankTest, lower: &RankTest, margin: f64, better: Better) -> Self {
         let two_sided = |p: f64| (2.0 * p).min(1.0);
         let (higher, smaller) = (two_sided(upper.p_greater), two_sided(lower.p_less));
         let (regressed, improved) = match better {
@@ -142,10 +147,10 @@ impl Claims {
         };
         let is_possible = margin > 0.0;
         let equivalent = if is_possible { upper.p_less.max(lower.p_greater) } else { 1.0 };
-        Some(Self { regressed, improved, equivalent })
+        Self { regressed, improved, equivalent }
     }
 
-    fn nearest(self) -> (f64, Verdict) {
+    pub(crate) fn nearest(self) -> (f64, Verdict) {
         let all = [
             (self.regressed, Verdict::Regressed),
             (self.improved, Verdict::Improved),

@@ -2,7 +2,10 @@
 
 use std::fmt::Display;
 use std::io::{self, Write as _};
+use std::path::Path;
 use std::process::ExitCode;
+
+use anyhow::Context as _;
 
 use crate::log;
 
@@ -45,6 +48,19 @@ pub(crate) fn warn(line: impl Display) -> io::Result<()> {
 pub(crate) fn note(line: &str) {
     // Nowhere is left to say that standard error is closed.
     drop(warn(line));
+}
+
+/// Writes files, by name and text, into a folder, which is made if need be.
+///
+/// # Errors
+/// The folder or a file cannot be written.
+pub(crate) fn save(folder: &Path, files: &[(&str, &str)]) -> anyhow::Result<()> {
+    let context = || format!("cannot write {}", folder.display());
+    std::fs::create_dir_all(folder).with_context(context)?;
+    for (name, text) in files {
+        std::fs::write(folder.join(name), text).with_context(context)?;
+    }
+    Ok(())
 }
 
 /// Writes a line to standard error and returns the exit code `code`.

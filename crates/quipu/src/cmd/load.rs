@@ -1,10 +1,16 @@
 //! `quipu load`: load tests whose results can be trusted, or say that they cannot.
 
+mod ab;
+mod compare;
+mod fit;
 mod import;
 mod plan;
 mod report;
+mod results;
 mod run;
+mod runner;
 mod scenario;
+mod search;
 
 use std::process::ExitCode;
 
@@ -12,13 +18,15 @@ use std::process::ExitCode;
 const SLO_FAILED: u8 = 99;
 /// The exit code of a run that says nothing about its target.
 const INVALID: u8 = 98;
+/// The exit code of a comparison whose candidate is worse than its baseline.
+const REGRESSED: u8 = 3;
 
 /// Test a target under load, honestly
 ///
 /// Latency counts from the moment of the plan, not from the write; beside it stand the service time
 /// and how late the generator was. Before any number comes a verdict on the run itself. Exits 0 where
-/// all promises were kept, 99 where one was not, 98 where the run is invalid or could not begin, 2
-/// where the command line or the scenario makes no sense.
+/// all promises were kept, 99 where one was not, 98 where the run is invalid or could not begin, 3
+/// where a comparison found a regression, 2 where the command line or the scenario makes no sense.
 #[derive(Debug, clap::Args)]
 pub(crate) struct LoadArgs {
     #[command(subcommand)]
@@ -32,6 +40,10 @@ enum LoadCommand {
     Run(run::RunArgs),
     Report(report::ReportArgs),
     Import(import::ImportArgs),
+    Ab(ab::AbArgs),
+    Compare(compare::CompareArgs),
+    Search(search::SearchArgs),
+    Fit(fit::FitArgs),
 }
 
 /// Does what was asked.
@@ -44,5 +56,9 @@ pub(crate) fn run(args: &LoadArgs) -> anyhow::Result<ExitCode> {
         LoadCommand::Run(args) => run::run(args),
         LoadCommand::Report(args) => report::run(args),
         LoadCommand::Import(args) => import::run(args),
+        LoadCommand::Ab(args) => ab::run(args),
+        LoadCommand::Compare(args) => compare::run(args),
+        LoadCommand::Search(args) => search::run(args),
+        LoadCommand::Fit(args) => fit::run(args),
     }
 }

@@ -94,11 +94,11 @@ impl Bench {
         self.folder.path().join("result")
     }
 
-    fn scenario(&self) -> PathBuf {
+    pub(crate) fn scenario(&self) -> PathBuf {
         self.folder.path().join("s.toml")
     }
 
-    fn url(&self, surface: &str) -> String {
+    pub(crate) fn url(&self, surface: &str) -> String {
         let scheme = if surface == "resp" { "redis" } else { "http" };
         format!("{scheme}://{}", self.node.address(surface))
     }

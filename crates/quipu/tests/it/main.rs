@@ -27,6 +27,7 @@ mod kill_loop;
 mod limits;
 mod live;
 mod load;
+mod load_compare;
 mod load_report;
 mod logs;
 mod metrics;

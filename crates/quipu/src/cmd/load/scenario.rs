@@ -32,6 +32,12 @@ fn factor(text: &str) -> Result<f64, String> {
 }
 
 impl ScenarioArgs {
+    /// Takes a scenario by its name, for a command that names several.
+    pub(super) fn named(scenario: &str, target: Option<&str>) -> Self {
+        let (scenario, target) = (scenario.to_owned(), target.map(str::to_owned));
+        Self { scenario, target, scale_time: None, seed: None }
+    }
+
     /// Returns the scenario as it is to be run.
     ///
     /// # Errors

@@ -1,0 +1,136 @@
+//! Open loops: the time of an answer by the rate, and the knee.
+
+use std::collections::BTreeMap;
+
+use quipu_stats::bootstrap::Resampling;
+use quipu_stats::interval::Interval;
+use quipu_stats::knee::{self, Point};
+use serde::{Deserialize, Serialize};
+
+use crate::finding::Finding;
+use crate::recording::{Latencies, latencies, merge};
+use crate::window::{Window, decode};
+
+/// Windows whose rates differ by less are one point, whose histograms are merged: a second of a ramp has
+/// too few requests for a mean of its own (guess).
+const SAME_RATE_RATIO: f64 = 1.05;
+
+/// The least share of the sent requests that must be answered in a window below the capacity.
+const ANSWERED_MIN: f64 = 0.98;
+
+/// One rate.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct RatePoint {
+    /// Requests sent per second.
+    pub rate_per_s: f64,
+    /// The mean response time, in nanoseconds.
+    pub mean_ns: f64,
+    /// 99 % of the response times are at most this, in nanoseconds.
+    pub p99_ns: u64,
+}
+
+/// R(rate) = s / (1 - rate / C).
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct KneeCurve {
+    /// The rates, lowest first.
+    pub points: Vec<RatePoint>,
+    /// Windows that were left out because a backlog grew in them.
+    pub overloaded_windows: usize,
+    /// The mean time of an answer at rest, in nanoseconds, with its interval: s.
+    pub at_rest_ns: Option<(f64, f64, f64)>,
+    /// The rate at which answers would take for ever, with its interval: C.
+    pub capacity_per_s: Option<(f64, f64, f64)>,
+    /// How far the points lie from the curve, as a ratio.
+    pub residual_ratio: Option<f64>,
+    /// Why there is no curve.
+    pub no_curve: Option<String>,
+}
+
+impl KneeCurve {
+    pub(super) fn of(findings: &[&Finding], resampling: &Resampling) -> Self {
+        let mut groups: BTreeMap<i64, Group> = BTreeMap::new();
+        let mut overloaded_windows = 0;
+        for window in findings.iter().flat_map(|finding| recorded(finding)) {
+            if is_overloaded(window) {
+                overloaded_windows += 1;
+            } else {
+                let rate = sent_per_s(window);
+                let group = (rate.ln() / SAME_RATE_RATIO.ln()).round() as i64;
+                groups.entry(group).or_default().add(window);
+            }
+        }
+        let points: Vec<RatePoint> = groups.values().filter_map(Group::point).collect();
+        let data = points
+            .iter()
+            .map(|point| Point { rate_per_s: point.rate_per_s, response_s: point.mean_ns / 1e9 });
+        let fit = knee::fit(&data.collect::<Vec<_>>(), resampling);
+        let no_curve = fit.is_none().then(|| {
+            format!(
+                "it takes four different rates below the capacity, and there are {}",
+                points.len()
+            )
+        });
+        Self {
+            at_rest_ns: fit.as_ref().map(|fit| {
+                let Interval { low, high } = fit.service_s;
+                (fit.knee.service_s * 1e9, low * 1e9, high * 1e9)
+            }),
+            capacity_per_s: fit.as_ref().map(|fit| {
+                (fit.knee.capacity_per_s, fit.capacity_per_s.low, fit.capacity_per_s.high)
+            }),
+            residual_ratio: fit.as_ref().map(|fit| fit.residual_ratio),
+            points,
+            overloaded_windows,
+            no_curve,
+        }
+    }
+}
+
+fn recorded(finding: &Finding) -> impl Iterator<Item = &Window> {
+    finding.windows.iter().filter(|window| {
+        let phase = finding.phases.get(usize::from(window.phase));
+        phase.is_some_and(|phase| phase.is_recorded) && window.counts.sent > 0
+    })
+}
+
+fn sent_per_s(window: &Window) -> f64 {
+    window.counts.sent as f64 * 1e9 / window.len_ns.max(1) as f64
+}
+
+/// Above the capacity, times grow with the length of the run and not with the rate.
+fn is_overloaded(window: &Window) -> bool {
+    let counts = &window.counts;
+    counts.missed > 0 || (counts.ok as f64) < ANSWERED_MIN * counts.sent as f64
+}
+
+/// Windows of one rate.
+#[derive(Debug)]
+struct Group {
+    sent: u64,
+    len_ns: u64,
+    response: Latencies,
+}
+
+impl Default for Group {
+    fn default() -> Self {
+        Self { sent: 0, len_ns: 0, response: latencies() }
+    }
+}
+
+impl Group {
+    fn add(&mut self, window: &Window) {
+        self.sent += window.counts.sent;
+        self.len_ns += window.len_ns;
+        if let Some(response) = decode(&window.response_hdr) {
+            merge(&mut self.response, &response);
+        }
+    }
+
+    fn point(&self) -> Option<RatePoint> {
+        (!self.response.is_empty()).then(|| RatePoint {
+            rate_per_s: self.sent as f64 * 1e9 / self.len_ns.max(1) as f64,
+            mean_ns: self.response.mean(),
+            p99_ns: self.response.value_at_quantile(0.99),
+        })
+    }
+}
