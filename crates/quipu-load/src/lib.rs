@@ -1,7 +1,8 @@
 //! A load test that runs: threads, sockets, probes.
 //!
 //! Reading order: [`run`] (the wiring), `thread` (the one loop) with `source` (where slots come
-//! from), `connection`, `wait` and `notes` (what is noted), [`driver`] (what is said on a
+//! from), `connection`, `stream` and `tls`,
+//! `wait` and `notes` (what is noted), [`driver`] (what is said on a
 //! connection), `collect` (windows of all threads), `probe` and `environment` (the machine), `report`
 //! (the finding).
 
@@ -11,6 +12,8 @@ mod connection;
 mod counters;
 pub mod driver;
 mod environment;
+mod greeting;
+mod link;
 mod notes;
 mod pin;
 mod probe;
@@ -19,4 +22,5 @@ pub mod run;
 mod source;
 mod stream;
 mod thread;
+pub mod tls;
 mod wait;
