@@ -25,6 +25,8 @@ setpriv:util-linux nginx:nginx zstd:zstd lintian:lintian buildah:buildah strip:b
 
 # What the tests of the page and of the live views drive: a browser, and a terminal.
 optional="$optional chromium:chromium chromedriver:chromium-driver script:bsdutils"
+# What the tests of load over HTTP/2 drive; the load generator is for the bench.
+optional="$optional nghttpd:nghttp2-server h2load:nghttp2-client"
 # What only the bench uses.
 optional="$optional wrk:wrk mkfs.ext4:e2fsprogs"
 

@@ -16,8 +16,14 @@ pub enum Failure {
     ConnectTimeout,
     /// The connection could not be made for another reason.
     ConnectFailed,
-    /// The connection was made and its TLS session was not.
+    /// The connection was made and its TLS session was not, or it broke.
     Tls,
+    /// The target showed a certificate that is not to be trusted.
+    TlsCertificate,
+    /// The target does not speak the protocol that it was offered by ALPN.
+    TlsProtocol,
+    /// The connection was made and its TLS session was not made in time.
+    TlsTimeout,
     /// The request could not be written.
     Write,
     /// No answer came in time, or until the end of the run.
@@ -26,6 +32,12 @@ pub enum Failure {
     Closed,
     /// What came is no answer of this protocol.
     Protocol,
+    /// HTTP/2: the target did not begin with the request (`REFUSED_STREAM`).
+    RefusedStream,
+    /// HTTP/2: the target gave the request up (`RST_STREAM` for another reason).
+    ResetStream,
+    /// HTTP/2: the target leaves and did not begin with the request (`GOAWAY`).
+    GoAway,
     /// HTTP status 429: the target asks for less.
     Status429,
     /// Another HTTP status from 400 to 499.
@@ -40,15 +52,21 @@ pub enum Failure {
 
 impl Failure {
     /// Those with a fixed name.
-    const NAMED: [(Self, &'static str); 12] = [
+    const NAMED: [(Self, &'static str); 18] = [
         (Self::ConnectRefused, "connect-refused"),
         (Self::ConnectTimeout, "connect-timeout"),
         (Self::ConnectFailed, "connect-failed"),
         (Self::Tls, "tls"),
+        (Self::TlsCertificate, "tls-certificate"),
+        (Self::TlsProtocol, "tls-protocol"),
+        (Self::TlsTimeout, "tls-timeout"),
         (Self::Write, "write"),
         (Self::Timeout, "timeout"),
         (Self::Closed, "closed"),
         (Self::Protocol, "protocol"),
+        (Self::RefusedStream, "refused-stream"),
+        (Self::ResetStream, "reset-stream"),
+        (Self::GoAway, "goaway"),
         (Self::Status429, "429"),
         (Self::Status4xx, "4xx"),
         (Self::Status5xx, "5xx"),
@@ -69,7 +87,13 @@ impl Failure {
     pub fn is_answer(self) -> bool {
         matches!(
             self,
-            Self::Status429 | Self::Status4xx | Self::Status5xx | Self::Validation | Self::Resp(_)
+            Self::RefusedStream
+                | Self::ResetStream
+                | Self::Status429
+                | Self::Status4xx
+                | Self::Status5xx
+                | Self::Validation
+                | Self::Resp(_)
         )
     }
 

@@ -151,6 +151,10 @@ pub struct Generator {
     pub machine: Machine,
     /// The memory of this process at the end, in bytes.
     pub rss_bytes: u64,
+    /// How long the handshakes of encrypted connections took, beside all other times; those of
+    /// connections for one request are part of its service time too.
+    #[serde(default)]
+    pub handshakes: Option<Latency>,
     /// What was asked for and not given, in words.
     pub notes: Vec<String>,
 }

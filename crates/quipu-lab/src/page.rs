@@ -200,6 +200,17 @@ fn generator(generator: &Generator, text: &mut String) {
             machine.listen_overflows
         ),
     );
+    if let Some(handshakes) = &generator.handshakes {
+        line(
+            text,
+            format_args!(
+                "handshakes  {} over TLS, p50 {}, p99 {}",
+                handshakes.count,
+                Nanos(handshakes.percentiles.p50_ns).approximate(),
+                Nanos(handshakes.percentiles.p99_ns).approximate()
+            ),
+        );
+    }
     for note in &generator.notes {
         line(text, format_args!("note        {note}"));
     }

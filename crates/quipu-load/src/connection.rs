@@ -1,12 +1,12 @@
 //! One connection: its stream, its buffers, and the requests that are under way on it.
 
 use std::collections::VecDeque;
-use std::net::SocketAddr;
 
 use quipu_lab::failure::Failure;
 use quipu_lab::slot::Slot;
 
 use crate::driver::{Done, Driver};
+use crate::link::Endpoint;
 use crate::stream::{Moved, Stream};
 
 /// Room for replies at first: a few dozen small ones. It grows for a longer one.
@@ -44,6 +44,15 @@ pub(crate) enum State {
     Open,
 }
 
+/// What came of going on with connecting.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Progress {
+    /// More must come, and perhaps more must be written.
+    WaitsToWrite(bool),
+    /// Requests can be sent; the handshake of an encrypted one took so long.
+    Open { handshake_ns: Option<u64> },
+}
+
 /// Which queue a connection waits in for its next request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) enum Queue {
@@ -73,6 +82,8 @@ pub(crate) struct Connection<D> {
     done: Vec<Done>,
     /// Requests sent since it was opened.
     sent: u64,
+    /// When its handshake began.
+    reached_ns: Option<u64>,
     failures: u32,
 }
 
@@ -96,6 +107,7 @@ impl<D: Driver> Connection<D> {
             written: 0,
             done: Vec::new(),
             sent: 0,
+            reached_ns: None,
             failures: 0,
         }
     }
@@ -104,8 +116,8 @@ impl<D: Driver> Connection<D> {
     ///
     /// # Errors
     /// The class of what is known at once; the connection is down.
-    pub(crate) fn connect(&mut self, address: SocketAddr, now_ns: u64) -> Result<(), Failure> {
-        match Stream::connect(address) {
+    pub(crate) fn connect(&mut self, endpoint: &Endpoint, now_ns: u64) -> Result<(), Failure> {
+        match Stream::connect(endpoint) {
             Ok(stream) => {
                 self.stream = Some(stream);
                 self.state = State::Connecting(now_ns);
@@ -118,15 +130,32 @@ impl<D: Driver> Connection<D> {
         }
     }
 
-    /// Says how connecting ended.
+    /// Goes on with connecting.
     ///
     /// # Errors
     /// The class of why it failed; whoever asked takes the connection down.
-    pub(crate) fn connected(&mut self) -> Result<(), Failure> {
-        self.stream.as_ref().map_or(Err(Failure::ConnectFailed), Stream::connected)?;
+    pub(crate) fn connected(&mut self, now_ns: u64) -> Result<Progress, Failure> {
+        let Some(stream) = &mut self.stream else { return Err(Failure::ConnectFailed) };
+        let reached_ns = *self.reached_ns.get_or_insert(now_ns);
+        if !stream.connected()? {
+            return Ok(Progress::WaitsToWrite(stream.has_unsent()));
+        }
+        let handshake_ns = stream.is_encrypted().then(|| now_ns.saturating_sub(reached_ns));
+        if self.flights.is_empty() && !self.driver.is_ready() {
+            let moved = self.flush()?;
+            self.receive(&mut Vec::new())?;
+            if !self.driver.is_ready() {
+                return Ok(Progress::WaitsToWrite(moved == Moved::Later));
+            }
+        }
         self.state = State::Open;
         self.failures = 0;
-        Ok(())
+        Ok(Progress::Open { handshake_ns })
+    }
+
+    /// Returns the class of a connection that is not made in time.
+    pub(crate) fn late_class(&self) -> Failure {
+        self.stream.as_ref().map_or(Failure::ConnectTimeout, Stream::late_class)
     }
 
     /// How many requests are under way.
@@ -164,17 +193,20 @@ impl<D: Driver> Connection<D> {
             match stream.write(rest) {
                 Moved::Bytes(count) => self.written += count,
                 Moved::Later => return Ok(Moved::Later),
-                Moved::End | Moved::Broken => return Err(Failure::Write),
+                Moved::End | Moved::Broken(_) => return Err(Failure::Write),
             }
         }
         self.output.clear();
         self.written = 0;
-        Ok(Moved::End)
+        match stream.flush() {
+            Moved::Broken(failure) => Err(failure),
+            moved => Ok(moved),
+        }
     }
 
     /// Whether there are bytes to write.
     pub(crate) fn has_output(&self) -> bool {
-        self.written < self.output.len()
+        self.written < self.output.len() || self.stream.as_ref().is_some_and(Stream::has_unsent)
     }
 
     /// Reads what has come and appends the requests that it ended.
@@ -198,12 +230,13 @@ impl<D: Driver> Connection<D> {
                     self.driver.end(&mut self.done);
                     Err(Failure::Closed)
                 }
-                Moved::Broken => Err(Failure::Closed),
+                Moved::Broken(failure) => Err(failure),
             };
+            let has_unread = self.stream.as_ref().is_some_and(Stream::has_unread);
             self.land(landings);
             result?;
             // A read that did not fill the buffer has emptied the socket.
-            if moved != Moved::Bytes(room_len) {
+            if moved != Moved::Bytes(room_len) && !has_unread {
                 return Ok(());
             }
         }
@@ -246,11 +279,25 @@ impl<D: Driver> Connection<D> {
         self.flights.front().is_some_and(|flight| flight.sent_ns < before_ns)
     }
 
+    /// Gives up the requests that were sent before `before_ns`, if the others can go on without them.
+    pub(crate) fn give_up(&mut self, before_ns: u64, landings: &mut Vec<Landing>) -> bool {
+        while let Some(flight) = self.flights.front().filter(|flight| flight.sent_ns < before_ns) {
+            if !self.driver.cancel(flight.tag, &mut self.output) {
+                return false;
+            }
+            let flight = *flight;
+            self.flights.pop_front();
+            landings.push(Landing { flight, outcome: Err(Failure::Timeout) });
+        }
+        true
+    }
+
     /// Takes the connection down; all that is under way ends with `failure`.
     pub(crate) fn end(&mut self, failure: Failure, landings: &mut Vec<Landing>) {
         let ended = self.flights.drain(..);
         landings.extend(ended.map(|flight| Landing { flight, outcome: Err(failure) }));
         self.stream = None;
+        self.reached_ns = None;
         self.is_watched_for_writing = false;
         (self.start, self.end, self.written) = (0, 0, 0);
         self.output.clear();

@@ -1,7 +1,6 @@
 //! The target's own counters, read before and after a run: was every increment counted once?
 
 use std::io::{self, Read as _, Write as _};
-use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
 
 use quipu_lab::conservation::Books;
@@ -14,6 +13,7 @@ use quipu_lab::slot::Slot;
 use serde_json::{Value, json};
 
 use crate::driver::resp::{self, bulk, length};
+use crate::link::{Endpoint, Link};
 
 /// How many counters are read at once: a request of some kilobytes.
 const BATCH: u32 = 500;
@@ -48,7 +48,9 @@ impl Ledger {
             Err(Failure::Resp(word)) if word.as_str() != "UNKNOWN" => {
                 self.books.refused(key, amount);
             }
-            Err(Failure::Status4xx | Failure::Status429) => self.books.refused(key, amount),
+            Err(
+                Failure::Status4xx | Failure::Status429 | Failure::RefusedStream | Failure::GoAway,
+            ) => self.books.refused(key, amount),
             Err(_) => {}
         }
     }
@@ -68,7 +70,7 @@ impl Ledger {
 /// The counters of a target that a scenario adds to.
 #[derive(Debug)]
 pub(crate) struct Counters {
-    address: SocketAddr,
+    endpoint: Endpoint,
     protocol: Protocol,
     keys: Keys,
     ledger: Ledger,
@@ -84,7 +86,7 @@ impl Counters {
     pub(crate) fn open(
         scenario: &Scenario,
         requests: &Requests,
-        address: SocketAddr,
+        endpoint: Option<&Endpoint>,
     ) -> Result<Self, Option<String>> {
         if !is_asked_for(scenario) {
             return Err(None);
@@ -101,7 +103,9 @@ impl Counters {
         let books = Books::new(keys.count());
         let ledger = Ledger { requests: requests.clone(), source, books };
         let protocol = scenario.target.protocol;
-        let mut counters = Self { address, protocol, keys, ledger, before: Vec::new() };
+        let endpoint = endpoint.cloned();
+        let endpoint = endpoint.ok_or_else(|| why("counters are read over HTTP/1.1"))?;
+        let mut counters = Self { endpoint, protocol, keys, ledger, before: Vec::new() };
         counters.before = counters.read()?;
         Ok(counters)
     }
@@ -126,8 +130,7 @@ impl Counters {
 
     fn read(&self) -> Result<Vec<i64>, String> {
         let failed = |error: io::Error| format!("the target's counters cannot be read: {error}");
-        let mut stream = TcpStream::connect_timeout(&self.address, PATIENCE).map_err(failed)?;
-        stream.set_read_timeout(Some(PATIENCE)).map_err(failed)?;
+        let mut stream = self.endpoint.open(PATIENCE).map_err(failed)?;
         let mut values = Vec::with_capacity(self.keys.count() as usize);
         while (values.len() as u32) < self.keys.count() {
             let from = values.len() as u32;
@@ -175,7 +178,7 @@ fn is_node(requests: &Requests) -> bool {
     })
 }
 
-fn read_resp(stream: &mut TcpStream, names: &[String]) -> io::Result<Vec<i64>> {
+fn read_resp(stream: &mut Link, names: &[String]) -> io::Result<Vec<i64>> {
     let mut ask = Vec::new();
     length(b'*', names.len() + 1, &mut ask);
     bulk(b"MGET", &mut ask);
@@ -188,7 +191,7 @@ fn read_resp(stream: &mut TcpStream, names: &[String]) -> io::Result<Vec<i64>> {
     values.ok_or_else(|| strange(&answer))
 }
 
-fn read_http(stream: &mut TcpStream, names: &[String]) -> io::Result<Vec<i64>> {
+fn read_http(stream: &mut Link, names: &[String]) -> io::Result<Vec<i64>> {
     let ops: Vec<Value> = names.iter().map(|name| json!({"counter": name, "get": true})).collect();
     let body = json!({ "ops": ops }).to_string();
     let head =
@@ -222,7 +225,7 @@ fn http_body(bytes: &[u8]) -> Option<&[u8]> {
 }
 
 /// Reads until the answer is complete.
-fn read_until(stream: &mut TcpStream, is_complete: impl Fn(&[u8]) -> bool) -> io::Result<Vec<u8>> {
+fn read_until(stream: &mut Link, is_complete: impl Fn(&[u8]) -> bool) -> io::Result<Vec<u8>> {
     let mut answer = Vec::new();
     let mut part = vec![0; 64 << 10];
     loop {

@@ -4,7 +4,9 @@
 //! buffers and the times; it asks for nothing else, so a new protocol is one implementation of
 //! [`Driver`] and one arm in `run`.
 
+mod answer;
 pub mod http;
+pub mod http2;
 pub mod resp;
 
 use quipu_lab::failure::Failure;
@@ -47,8 +49,21 @@ pub trait Driver {
         let _ = done;
     }
 
-    /// Returns how many requests may be under way at once.
+    /// Returns how many requests may be under way at once, as things stand.
     fn depth(&self) -> usize;
+
+    /// Whether requests can be sent on a new connection. One that waits for what the target says first
+    /// is looked at again when that has come.
+    fn is_ready(&self) -> bool {
+        true
+    }
+
+    /// Gives up a request, and appends what tells the target so. Returns whether that is possible: if
+    /// not, the connection ends with it.
+    fn cancel(&mut self, tag: u64, output: &mut Vec<u8>) -> bool {
+        let _ = (tag, output);
+        false
+    }
 
     /// Whether the target said that it ends the connection after the last answer.
     fn is_last(&self) -> bool {

@@ -2,12 +2,13 @@
 
 use std::collections::BTreeMap;
 use std::io::{Read as _, Write as _};
-use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
 
 use quipu_lab::finding::Environment;
 use quipu_lab::scenario::Protocol;
 
+use crate::greeting::Greeting;
+use crate::link::Link;
 use crate::probe::{line, text};
 
 /// How long a target is asked what it is.
@@ -17,7 +18,9 @@ const INFO_LINES: [&str; 6] =
     ["quipu_version", "redis_version", "server_name", "redis_mode", "appendfsync", "os"];
 
 /// Reads it. The target is asked on a connection of its own.
-pub(crate) fn read(protocol: Protocol, address: SocketAddr, host: &str) -> Environment {
+pub(crate) fn read(protocol: Protocol, greeting: &Greeting, host: &str) -> Environment {
+    let mut agreed = greeting.agreed.clone();
+    agreed.extend(target(protocol, greeting, host).unwrap_or_default());
     Environment {
         quipu_version: env!("CARGO_PKG_VERSION").to_owned(),
         cpu_model: cpu_model(&text("/proc/cpuinfo")),
@@ -27,7 +30,7 @@ pub(crate) fn read(protocol: Protocol, address: SocketAddr, host: &str) -> Envir
         clock_source: line("/sys/devices/system/clocksource/clocksource0/current_clocksource"),
         cgroup_cpu_max: cgroup("cpu.max"),
         cgroup_memory_max: cgroup("memory.max"),
-        target: target(protocol, address, host).unwrap_or_default(),
+        target: agreed,
     }
 }
 
@@ -45,9 +48,8 @@ fn cgroup(file: &str) -> String {
 }
 
 /// Asks the target what it is.
-fn target(protocol: Protocol, address: SocketAddr, host: &str) -> Option<BTreeMap<String, String>> {
-    let mut stream = TcpStream::connect_timeout(&address, PATIENCE).ok()?;
-    stream.set_read_timeout(Some(PATIENCE)).ok()?;
+fn target(protocol: Protocol, greeting: &Greeting, host: &str) -> Option<BTreeMap<String, String>> {
+    let mut stream = greeting.beside()?.open(PATIENCE).ok()?;
     let mut answer = vec![0; 64 << 10];
     match protocol {
         Protocol::Resp => {
@@ -69,11 +71,7 @@ fn target(protocol: Protocol, address: SocketAddr, host: &str) -> Option<BTreeMa
 }
 
 /// Reads until the answer is complete, the connection ends or the buffer is full.
-fn read_until(
-    stream: &mut TcpStream,
-    answer: &mut [u8],
-    is_complete: impl Fn(&[u8]) -> bool,
-) -> usize {
+fn read_until(stream: &mut Link, answer: &mut [u8], is_complete: impl Fn(&[u8]) -> bool) -> usize {
     let mut len = 0;
     while let Some(room) = answer.get_mut(len..).filter(|room| !room.is_empty()) {
         match stream.read(room) {

@@ -1,7 +1,8 @@
 //! A load test that runs: threads, sockets, probes.
 //!
 //! Reading order: [`run`] (the wiring), `thread` (the one loop) with `source` (where slots come
-//! from), `connection`, `wait` and `notes` (what is noted), [`driver`] (what is said on a
+//! from), `connection`, `stream` and `tls`,
+//! `wait` and `notes` (what is noted), [`driver`] (what is said on a
 //! connection), `collect` (windows of all threads), `probe` and `environment` (the machine), `report`
 //! (the finding).
 
@@ -12,6 +13,8 @@ mod counters;
 pub mod driver;
 mod environment;
 pub mod levels;
+mod greeting;
+mod link;
 mod notes;
 pub mod pairs;
 mod pin;
@@ -23,4 +26,5 @@ pub mod search;
 mod source;
 mod stream;
 mod thread;
+pub mod tls;
 mod wait;

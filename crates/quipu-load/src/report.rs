@@ -1,7 +1,7 @@
 //! Puts what was measured into its final form, the finding.
 
 use quipu_lab::finding::{
-    Environment, Finding, Generator, PhaseFinding, Plan, Server, Span, TOTAL, VERSION,
+    Environment, Finding, Generator, Latency, PhaseFinding, Plan, Server, Span, TOTAL, VERSION,
 };
 use quipu_lab::recording::Recording;
 use quipu_lab::scenario::{Arrival, Late, Model, Pacing, Process, Protocol, Target};
@@ -32,6 +32,7 @@ pub(crate) fn finding(setup: &Setup<'_>, environment: Environment, measured: Mea
             threads: measured.threads,
             machine: measured.machine,
             rss_bytes: probe::rss_bytes(std::process::id()),
+            handshakes: measured.handshakes.as_ref().map(Latency::of),
             notes: measured.notes,
         },
         server: measured
@@ -65,7 +66,7 @@ fn plan(setup: &Setup<'_>) -> Plan {
         is_closed: scenario.arrival.model != Model::Open,
         arrival: arrival(&scenario.arrival),
         connections: target.connections,
-        pipeline: if target.protocol == Protocol::Resp { target.pipeline } else { 1 },
+        pipeline: setup.pipeline,
         in_flight_max: setup.in_flight_max,
         timeout_ns: target.timeout.0,
     }

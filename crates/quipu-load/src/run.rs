@@ -11,6 +11,7 @@ use quipu_lab::abort::Abort;
 use quipu_lab::conservation::{Books, Conservation};
 use quipu_lab::failure::Failure;
 use quipu_lab::finding::{self, Finding};
+use quipu_lab::recording::Latencies;
 use quipu_lab::request::{Requests, Run};
 use quipu_lab::scenario::{Protocol, Reuse, Scenario, Target};
 use quipu_lab::schedule::Schedule;
@@ -21,14 +22,18 @@ use crate::collect::{Collector, Gathered};
 use crate::counters::Counters;
 use crate::driver::Driver;
 use crate::driver::http::Http;
+use crate::driver::http2::Http2;
+use crate::driver::http2::encode::Fields;
 use crate::driver::resp::Resp;
 use crate::environment;
+use crate::greeting::Greeting;
 use crate::notes::{Channels, Handover, Notes, Part};
 use crate::pin;
 use crate::probe;
 use crate::report;
 use crate::source::{Source, share};
-use crate::thread::{Lane, Plan};
+use crate::thread::{Found, Lane, Plan};
+use crate::tls::TlsError;
 
 /// How long after all connections are made the schedule starts: time for every thread to wait for it.
 const HEAD_START_NS: u64 = 20_000_000;
@@ -40,6 +45,10 @@ const EMPTIED: usize = 3;
 
 /// The most readings of the server's memory that are kept, as of windows.
 const POINTS_MAX: usize = 4_096;
+
+/// What a report says of a target that nobody vouches for.
+const INSECURE: &str = "INSECURE: certificates were not checked (tls.insecure); whoever answered was \
+                        believed";
 
 /// What is to be run.
 #[derive(Debug, Clone)]
@@ -73,12 +82,19 @@ pub enum RunError {
         /// The class of the failure.
         failure: Failure,
     },
-    /// The scenario asks for what this engine does not speak.
-    #[error("{what} is not supported")]
-    Unsupported {
-        /// What.
-        what: &'static str,
+    /// The target is there, and its encryption is not as the scenario asks.
+    #[error("cannot connect to {address}: {failure}: {why}")]
+    Tls {
+        /// Where.
+        address: SocketAddr,
+        /// The class of the failure.
+        failure: Failure,
+        /// What is wrong.
+        why: String,
     },
+    /// What the scenario says of TLS is of no use.
+    #[error("the target cannot be trusted as the scenario asks")]
+    Trust(#[from] TlsError),
     /// A thread or a descriptor could not be had.
     #[error("the system gives no more threads or files")]
     System(#[from] io::Error),
@@ -100,14 +116,18 @@ pub fn run(
     watch: &mut dyn FnMut(&Window),
 ) -> Result<Finding, RunError> {
     let target = &ask.scenario.target;
-    if target.tls.is_some() {
-        return Err(RunError::Unsupported { what: "TLS" });
-    }
     let requests = Requests::new(&ask.scenario, Run { id: ask.id, start_wall_ms: wall_ms() });
     let setup = Setup::new(ask, &requests, Arc::clone(stop))?;
     match target.protocol {
         Protocol::Resp => {
             setup.run(watch, &|stream| Resp::new(requests.clone(), stream, target.pipeline))
+        }
+        Protocol::Http(_) if setup.greeting.is_http2 => {
+            let fields = Fields::new(&requests, &host_header(target), target.tls.is_some());
+            let fields = Arc::new(fields);
+            setup.run(watch, &|connection| {
+                Http2::new(requests.clone(), Arc::clone(&fields), connection, target.pipeline)
+            })
         }
         Protocol::Http(_) => {
             let host = host_header(target);
@@ -120,7 +140,8 @@ pub fn run(
 fn host_header(target: &Target) -> String {
     let host =
         if target.host.contains(':') { format!("[{}]", target.host) } else { target.host.clone() };
-    if target.port == 80 { host } else { format!("{host}:{}", target.port) }
+    let port_default = if target.tls.is_some() { 443 } else { 80 };
+    if target.port == port_default { host } else { format!("{host}:{}", target.port) }
 }
 
 /// Everything that is known before the first connection.
@@ -128,7 +149,10 @@ pub(crate) struct Setup<'a> {
     pub(crate) ask: &'a Ask,
     pub(crate) schedule: Schedule,
     pub(crate) address: SocketAddr,
+    pub(crate) greeting: Greeting,
     pub(crate) threads: u32,
+    /// How many requests may be under way on one connection.
+    pub(crate) pipeline: u32,
     pub(crate) in_flight_max: u64,
     pub(crate) stop: Arc<AtomicBool>,
     counters: Option<Counters>,
@@ -145,6 +169,7 @@ pub(crate) struct Measured {
     pub(crate) lasted_ns: u64,
     pub(crate) notes: Vec<String>,
     pub(crate) conservation: Option<Conservation>,
+    pub(crate) handshakes: Option<Latencies>,
 }
 
 /// What a thread says when its connections are made: what it was not given.
@@ -154,7 +179,7 @@ type Readiness = Result<Option<String>, RunError>;
 struct Sender<'scope> {
     go: SyncSender<Clock>,
     ready: Receiver<Readiness>,
-    handle: ScopedJoinHandle<'scope, Option<(finding::Thread, Option<Books>)>>,
+    handle: ScopedJoinHandle<'scope, Option<(finding::Thread, Found)>>,
 }
 
 impl<'a> Setup<'a> {
@@ -162,22 +187,29 @@ impl<'a> Setup<'a> {
         let scenario = &ask.scenario;
         let target = &scenario.target;
         let address = resolve(&target.host, target.port)?;
-        let (counters, doubt) = match Counters::open(scenario, requests, address) {
+        let greeting = Greeting::new(target, address)?;
+        let (counters, doubt) = match Counters::open(scenario, requests, greeting.beside().as_ref())
+        {
             Ok(counters) => (Some(counters), None),
             Err(why) => (None, why),
         };
         let threads = ask.threads.clamp(1, target.connections.max(1));
-        let pipeline = if target.protocol == Protocol::Resp { target.pipeline.max(1) } else { 1 };
+        let is_one_by_one = target.protocol != Protocol::Resp && !greeting.is_http2;
+        let pipeline = if is_one_by_one { 1 } else { target.pipeline.max(1) };
         let room = u64::from(target.connections.max(1)) * u64::from(pipeline);
+        let is_blind = target.tls.as_ref().is_some_and(|tls| tls.insecure);
+        let doubt = doubt.into_iter().chain(is_blind.then(|| INSECURE.to_owned()));
         Ok(Self {
             ask,
             schedule: Schedule::of(scenario),
             address,
+            greeting,
+            pipeline,
             threads,
             in_flight_max: room.min(u64::from(scenario.arrival.max_in_flight.max(threads))),
             stop,
             counters,
-            notes: doubt.into_iter().collect(),
+            notes: doubt.collect(),
         })
     }
 
@@ -189,7 +221,7 @@ impl<'a> Setup<'a> {
     ) -> Result<Finding, RunError> {
         let environment = environment::read(
             self.ask.scenario.target.protocol,
-            self.address,
+            &self.greeting,
             &host_header(&self.ask.scenario.target),
         );
         let allowed = pin::allowed_cpus();
@@ -215,7 +247,15 @@ impl<'a> Setup<'a> {
     }
 
     fn gone(&self) -> RunError {
-        RunError::Connect { address: self.address, failure: Failure::ConnectFailed }
+        self.failed(Failure::ConnectFailed)
+    }
+
+    fn failed(&self, failure: Failure) -> RunError {
+        let address = self.address;
+        match &self.greeting.refusal {
+            Some(why) => RunError::Tls { address, failure, why: why.clone() },
+            None => RunError::Connect { address, failure },
+        }
     }
 
     /// Starts one thread, which connects, says that it is ready and waits for the start.
@@ -258,7 +298,7 @@ impl<'a> Setup<'a> {
         let connections = scenario.target.connections.max(1);
         let before: u32 = (0..thread).map(|other| share(connections, other, self.threads)).sum();
         let plan = Plan {
-            address: self.address,
+            endpoint: self.greeting.endpoint.clone(),
             late: scenario.arrival.late,
             pacing: scenario.arrival.pacing,
             in_flight_max: u64::from(mine(u32::try_from(self.in_flight_max).unwrap_or(u32::MAX))),
@@ -276,7 +316,7 @@ impl<'a> Setup<'a> {
         let notes = Notes::new(thread, self.phase_ends_ns(), channels, ledger);
         let drivers = (0..mine(connections)).map(|place| make(before + place)).collect();
         let mut lane = Lane::new(plan, source, notes, drivers)?;
-        let failed = |failure| RunError::Connect { address: self.address, failure };
+        let failed = |failure| self.failed(failure);
         lane.connect().map_err(failed)?;
         Ok(lane)
     }
@@ -324,13 +364,13 @@ impl<'a> Setup<'a> {
             }
         });
         let ended = senders.into_iter().filter_map(|sender| sender.handle.join().ok().flatten());
-        let (threads, books): (Vec<_>, Vec<_>) = ended.unzip();
+        let (threads, found): (Vec<_>, Vec<_>) = ended.unzip();
         let lasted_ns = clock.now_ns();
         if let Some(server) = &mut server {
             server.cpu_ns = probe::cpu_ns(server.pid).saturating_sub(server_cpu_ns);
         }
         let machine = before.until(&probe::Counters::read(), lasted_ns);
-        let (conservation, mut notes) = self.conservation(&books);
+        let (conservation, mut notes) = self.conservation(&found);
         notes.extend(aborted);
         Measured {
             gathered,
@@ -341,15 +381,16 @@ impl<'a> Setup<'a> {
             lasted_ns,
             notes,
             conservation,
+            handshakes: handshakes(&found),
         }
     }
 
     /// Compares what the target counted with the books of all threads.
-    fn conservation(&self, books: &[Option<Books>]) -> (Option<Conservation>, Vec<String>) {
+    fn conservation(&self, found: &[Found]) -> (Option<Conservation>, Vec<String>) {
         let mut notes = self.notes.clone();
         let Some(counters) = &self.counters else { return (None, notes) };
         let mut all = Books::default();
-        books.iter().flatten().for_each(|books| all.merge(books));
+        found.iter().filter_map(|found| found.books.as_ref()).for_each(|books| all.merge(books));
         match counters.compare(&all) {
             Ok(conservation) => (Some(conservation), notes),
             Err(why) => {
@@ -388,9 +429,10 @@ fn measured_thread<D: Driver>(
     lane: Lane<D>,
     clock: Clock,
     cpu: Option<u32>,
-) -> (finding::Thread, Option<Books>) {
+) -> (finding::Thread, Found) {
     let (cpu_ns, wait_ns) = (thread_cpu_ns(), probe::run_queue_wait_ns());
-    let (lap, books) = lane.run(clock);
+    let found = lane.run(clock);
+    let lap = found.lap;
     let cpu_ns = thread_cpu_ns() - cpu_ns;
     let thread = finding::Thread {
         cpu,
@@ -400,5 +442,15 @@ fn measured_thread<D: Driver>(
         turns: lap.turns,
         capped: lap.capped,
     };
-    (thread, books)
+    (thread, found)
+}
+
+/// Puts the handshakes of all threads together.
+fn handshakes(found: &[Found]) -> Option<Latencies> {
+    let mut each = found.iter().filter_map(|found| found.handshakes.as_ref());
+    let mut all = each.next()?.clone();
+    for more in each {
+        all.add(more).expect("histograms of one shape");
+    }
+    Some(all)
 }

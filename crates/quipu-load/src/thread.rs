@@ -6,19 +6,20 @@
 
 use std::collections::VecDeque;
 use std::io;
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use quipu_lab::backlog::{self, Step};
 use quipu_lab::conservation::Books;
 use quipu_lab::failure::Failure;
+use quipu_lab::recording::{Latencies, latencies};
 use quipu_lab::scenario::{Late, Pacing};
 use quipu_lab::slot::Slot;
 
 use crate::clock::Clock;
-use crate::connection::{Connection, Landing, Queue, State};
+use crate::connection::{Connection, Landing, Progress, Queue, State};
 use crate::driver::Driver;
+use crate::link::Endpoint;
 use crate::notes::Notes;
 use crate::source::Source;
 use crate::stream::Moved;
@@ -32,7 +33,7 @@ const SENDS_MAX: usize = 256;
 /// How one thread sends.
 #[derive(Debug, Clone)]
 pub(crate) struct Plan {
-    pub(crate) address: SocketAddr,
+    pub(crate) endpoint: Endpoint,
     pub(crate) late: Late,
     pub(crate) pacing: Pacing,
     /// The most requests of this thread under way.
@@ -55,6 +56,15 @@ pub(crate) struct Lap {
     pub(crate) capped: u64,
     /// When the loop ended, in nanoseconds from the start.
     pub(crate) end_ns: u64,
+}
+
+/// What a thread leaves when it is done.
+#[derive(Debug)]
+pub(crate) struct Found {
+    pub(crate) lap: Lap,
+    pub(crate) books: Option<Books>,
+    /// How long the handshakes of encrypted connections took.
+    pub(crate) handshakes: Option<Latencies>,
 }
 
 /// One thread's share of a run.
@@ -81,6 +91,7 @@ pub(crate) struct Lane<D> {
     sent_ns: u64,
     stopped_ns: Option<u64>,
     lap: Lap,
+    handshakes: Option<Latencies>,
 }
 
 impl<D: Driver> Lane<D> {
@@ -114,6 +125,7 @@ impl<D: Driver> Lane<D> {
             sent_ns: 0,
             stopped_ns: None,
             lap: Lap::default(),
+            handshakes: None,
         })
     }
 
@@ -138,11 +150,12 @@ impl<D: Driver> Lane<D> {
     }
 
     /// Runs the plan, which starts when `clock` does, and returns what it found of itself.
-    pub(crate) fn run(mut self, clock: Clock) -> (Lap, Option<Books>) {
+    pub(crate) fn run(mut self, clock: Clock) -> Found {
         self.clock = clock;
         self.waiter.restart(clock);
         while self.clock.now_ns() == 0 {
             self.wait(1);
+            self.receive();
         }
         self.lap = Lap::default();
         (self.chores_ns, self.sent_ns) = (0, 0);
@@ -281,8 +294,9 @@ impl<D: Driver> Lane<D> {
         let place = event.token;
         let Some(connection) = self.connections.get_mut(place as usize) else { return };
         if let State::Connecting(_) = connection.state {
-            match connection.connected() {
-                Ok(()) => self.opened(place),
+            match connection.connected(self.clock.now_ns()) {
+                Ok(Progress::WaitsToWrite(writes)) => self.watch(place, writes),
+                Ok(Progress::Open { handshake_ns }) => self.opened(place, handshake_ns),
                 Err(failure) => self.take_down(place, failure),
             }
             return;
@@ -302,7 +316,10 @@ impl<D: Driver> Lane<D> {
         self.flush(place);
     }
 
-    fn opened(&mut self, place: u32) {
+    fn opened(&mut self, place: u32, handshake_ns: Option<u64>) {
+        if let Some(handshake_ns) = handshake_ns {
+            self.handshakes.get_or_insert_with(latencies).saturating_record(handshake_ns);
+        }
         self.open += 1;
         self.outage = None;
         self.flush(place);
@@ -329,19 +346,22 @@ impl<D: Driver> Lane<D> {
             return self.refresh(place);
         }
         let queue = match connection.under_way() {
-            _ if !connection.has_room(self.plan.uses_max) => return,
+            _ if !connection.has_room(self.plan.uses_max) => Queue::None,
             0 => Queue::Idle,
             _ => Queue::Partial,
         };
         if connection.queue == queue {
             return;
         }
-        if std::mem::replace(&mut connection.queue, queue) == Queue::Partial {
-            self.partial.retain(|other| *other != place);
+        match std::mem::replace(&mut connection.queue, queue) {
+            Queue::Partial => self.partial.retain(|other| *other != place),
+            Queue::Idle => self.idle.retain(|other| *other != place),
+            Queue::None => {}
         }
         match queue {
             Queue::Idle => self.idle.push_back(place),
-            Queue::Partial | Queue::None => self.partial.push_back(place),
+            Queue::Partial => self.partial.push_back(place),
+            Queue::None => {}
         }
     }
 
@@ -358,14 +378,17 @@ impl<D: Driver> Lane<D> {
         self.idle.push_back(place);
     }
 
-    /// Ends a connection that went wrong. It is tried again after a while.
+    /// Ends a connection that went wrong. It is tried again after a while; only when that fails too, and
+    /// there is no other, is it an outage.
     fn take_down(&mut self, place: u32, failure: Failure) {
+        let connection = self.connections.get(place as usize);
+        let was_open = connection.is_some_and(|connection| connection.state == State::Open);
         self.forget(place, failure);
         let now_ns = self.clock.now_ns();
         if let Some(connection) = self.connections.get_mut(place as usize) {
             connection.back_off(now_ns);
         }
-        if self.open == 0 && self.plan.uses_max == u64::MAX {
+        if !was_open && self.open == 0 && self.plan.uses_max == u64::MAX {
             self.outage = Some(failure);
         }
         self.chores_ns = self.chores_ns.min(now_ns);
@@ -385,7 +408,7 @@ impl<D: Driver> Lane<D> {
 
     fn begin(&mut self, place: u32, now_ns: u64) {
         let Some(connection) = self.connections.get_mut(place as usize) else { return };
-        let begun = connection.connect(self.plan.address, now_ns);
+        let begun = connection.connect(&self.plan.endpoint, now_ns);
         connection.is_watched_for_writing = true;
         let watched = connection.stream.as_ref().map(|stream| self.waiter.add(stream, place, true));
         match (begun, watched) {
@@ -418,13 +441,27 @@ impl<D: Driver> Lane<D> {
             let Some(connection) = self.connections.get(place as usize) else { return };
             match connection.state {
                 State::Connecting(since_ns) if since_ns < before_ns => {
-                    self.take_down(place, Failure::ConnectTimeout);
+                    let failure = connection.late_class();
+                    self.take_down(place, failure);
                 }
                 State::Open if connection.is_overdue(before_ns) => {
-                    self.take_down(place, Failure::Timeout);
+                    self.give_up(place, before_ns);
                 }
                 _ => {}
             }
+        }
+    }
+
+    /// Gives up the requests that are overdue, with their connection where nothing else is possible.
+    fn give_up(&mut self, place: u32, before_ns: u64) {
+        let Some(connection) = self.connections.get_mut(place as usize) else { return };
+        let is_enough = connection.give_up(before_ns, &mut self.landings);
+        self.land();
+        if is_enough {
+            self.flush(place);
+            self.freed(place);
+        } else {
+            self.take_down(place, Failure::Timeout);
         }
     }
 
@@ -454,7 +491,7 @@ impl<D: Driver> Lane<D> {
 
     /// Notes what was left over: slots that were due as missed, requests without an answer as timed
     /// out.
-    fn finish(mut self) -> (Lap, Option<Books>) {
+    fn finish(mut self) -> Found {
         let now_ns = self.clock.now_ns();
         let due_ns = self.stopped_ns.unwrap_or(now_ns);
         while let Some(slot) =
@@ -468,6 +505,6 @@ impl<D: Driver> Lane<D> {
         }
         self.notes.roll(now_ns, 0);
         self.lap.end_ns = now_ns;
-        (self.lap, self.notes.finish(now_ns))
+        Found { lap: self.lap, books: self.notes.finish(now_ns), handshakes: self.handshakes }
     }
 }

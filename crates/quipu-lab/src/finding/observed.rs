@@ -5,8 +5,18 @@ use crate::scenario::Scenario;
 use crate::validity::Observed;
 
 /// Classes of failures in which the client's own connection went wrong.
-const SOCKET_CLASSES: [&str; 6] =
-    ["connect-refused", "connect-timeout", "connect-failed", "tls", "write", "closed"];
+const SOCKET_CLASSES: [&str; 10] = [
+    "connect-refused",
+    "connect-timeout",
+    "connect-failed",
+    "tls",
+    "tls-certificate",
+    "tls-protocol",
+    "tls-timeout",
+    "write",
+    "closed",
+    "goaway",
+];
 
 /// Reads it from the phases that belong to the result.
 pub(super) fn observed(finding: &Finding, scenario: &Scenario) -> Observed {

@@ -7,7 +7,7 @@ use quipu_lab::request::{Filling, Requests};
 use quipu_lab::scenario::{Expect, HttpRequest, Request};
 use quipu_lab::slot::Slot;
 
-use crate::driver::{Done, Driver};
+use crate::driver::{Done, Driver, answer};
 
 /// The most headers of an answer; nginx and hyper send under 20.
 const HEADERS_MAX: usize = 64;
@@ -15,8 +15,6 @@ const HEADERS_MAX: usize = 64;
 const HEAD_BYTES_MAX: usize = 64 << 10;
 /// The longest line with the length of a chunk.
 const CHUNK_LINE_BYTES_MAX: usize = 256;
-/// How much of a body is kept to look for the expected text.
-const BODY_BYTES_MAX: usize = 1 << 20;
 /// Places left for the length of a body, which is known after the body is written: up to 10 GB.
 const LENGTH_DIGITS: usize = 10;
 
@@ -153,38 +151,20 @@ impl Http {
     /// Takes at most `left` bytes of the body, and keeps them if a text is expected.
     fn read_body(&mut self, input: &[u8], left: u64) -> usize {
         let len = input.len().min(usize::try_from(left).unwrap_or(usize::MAX));
-        if self.expect().is_some_and(|expect| expect.contains.is_some()) {
-            let room = BODY_BYTES_MAX - self.body.len().min(BODY_BYTES_MAX);
-            self.body.extend_from_slice(input.get(..len.min(room)).unwrap_or_default());
+        if answer::wants_body(self.expect()) {
+            answer::keep(input.get(..len).unwrap_or_default(), &mut self.body);
         }
         len
     }
 
     /// The answer is complete.
     fn finish(&mut self, done: &mut Vec<Done>) {
-        let outcome = self.judge();
+        let outcome = answer::judge(self.expect(), self.status, &self.body);
         done.push(Done { tag: self.tag, outcome });
         self.tag += 1;
         self.operation = None;
         self.reading = Reading::Head;
         self.body.clear();
-    }
-
-    fn judge(&self) -> Result<(), Failure> {
-        let Some(expect) = self.expect() else { return Err(Failure::Protocol) };
-        let is_expected = match expect.statuses.as_slice() {
-            [] => (200..300).contains(&self.status),
-            statuses => statuses.contains(&self.status),
-        };
-        if !is_expected {
-            return Err(Failure::of_status(self.status).unwrap_or(Failure::Validation));
-        }
-        match &expect.contains {
-            Some(text) if memchr::memmem::find(&self.body, text.as_bytes()).is_none() => {
-                Err(Failure::Validation)
-            }
-            _ => Ok(()),
-        }
     }
 }
 

@@ -120,7 +120,7 @@ pub(crate) fn finding(output: &Output) -> (Value, i32) {
 
 /// Checks what must hold of the counts of every run that has ended: no slot and no request is
 /// forgotten. Returns the count of `name`.
-fn checked(counts: &Value, name: &str) -> u64 {
+pub(crate) fn checked(counts: &Value, name: &str) -> u64 {
     let count = |name: &str| counts[name].as_u64().expect("a count");
     assert_eq!(count("planned"), count("sent") + count("missed"), "{counts}");
     assert_eq!(count("sent"), count("ok") + count("failed"), "{counts}");

@@ -29,6 +29,7 @@ mod live;
 mod load;
 mod load_compare;
 mod load_report;
+mod load_tls;
 mod logs;
 mod metrics;
 mod node;
