@@ -3,7 +3,7 @@
 //! Reading order: [`run`] (the wiring), `thread` (the one loop) with `source` (where slots come
 //! from), `connection`, `wait` and `notes` (what is noted), [`driver`] (what is said on a
 //! connection), `collect` (windows of all threads), `probe` and `environment` (the machine), `report`
-//! (the finding).
+//! (the finding). [`selftest`] runs all of it against [`stall`], of which the truth is known.
 
 mod clock;
 mod collect;
@@ -16,7 +16,10 @@ mod pin;
 mod probe;
 mod report;
 pub mod run;
+pub mod selftest;
 mod source;
+pub mod stall;
+pub mod statement;
 mod stream;
 mod thread;
 mod wait;

@@ -5,6 +5,8 @@ mod plan;
 mod report;
 mod run;
 mod scenario;
+mod selftest;
+mod stall;
 
 use std::process::ExitCode;
 
@@ -32,6 +34,8 @@ enum LoadCommand {
     Run(run::RunArgs),
     Report(report::ReportArgs),
     Import(import::ImportArgs),
+    Selftest(selftest::SelftestArgs),
+    Stall(stall::StallArgs),
 }
 
 /// Does what was asked.
@@ -44,5 +48,7 @@ pub(crate) fn run(args: &LoadArgs) -> anyhow::Result<ExitCode> {
         LoadCommand::Run(args) => run::run(args),
         LoadCommand::Report(args) => report::run(args),
         LoadCommand::Import(args) => import::run(args),
+        LoadCommand::Selftest(args) => selftest::run(args),
+        LoadCommand::Stall(args) => stall::run(args),
     }
 }

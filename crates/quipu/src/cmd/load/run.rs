@@ -91,7 +91,7 @@ fn code(finding: &Finding) -> ExitCode {
 }
 
 /// A switch that the first Ctrl-C or SIGTERM turns on; a second one ends the process.
-fn stopped_by_signal() -> anyhow::Result<Arc<AtomicBool>> {
+pub(super) fn stopped_by_signal() -> anyhow::Result<Arc<AtomicBool>> {
     let stop = Arc::new(AtomicBool::new(false));
     for signal in [SIGINT, SIGTERM] {
         flag::register_conditional_default(signal, Arc::clone(&stop))
