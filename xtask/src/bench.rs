@@ -9,6 +9,7 @@ mod cell;
 mod commit;
 mod connection;
 mod ingest;
+mod load;
 mod machine;
 mod options;
 mod page;
@@ -40,6 +41,7 @@ const USAGE: &str = "usage: cargo xtask bench [options] [-- flags of `quipu serv
        cargo xtask bench scale [options]   ten million counters (scale --help for its options)
        cargo xtask bench commit [options]  who syncs, measured (commit --help for its options)
        cargo xtask bench ingest [options]  the ingest beside awk (ingest --help for its options)
+       cargo xtask bench load [options]    the load generator beside others (load --help)
 
   --quick          one round of 1 s per cell, results beside the build: a trial, not a measurement
   --rounds N       interleaved rounds (default 5)
@@ -118,6 +120,7 @@ pub(crate) fn run(words: &[&str]) -> Result<()> {
         ["scale", rest @ ..] => return scale::run(rest),
         ["commit", rest @ ..] => return commit::run(rest),
         ["ingest", rest @ ..] => return ingest::run(rest),
+        ["load", rest @ ..] => return load::run(rest),
         ["--help"] => {
             println!("{USAGE}");
             return Ok(());

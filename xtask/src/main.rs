@@ -24,6 +24,7 @@ const USAGE: &str = "usage: cargo xtask <command>
   docs          write docs/metrics.md, docs/config.md and docs/quipu.toml
   bench         compare with Redis, print ratios against the bars (--help for its options)
   bench ingest  compare the ingest of a web server's log with awk (--help)
+  bench load    compare the load generator with others (--help)
   evidence      run what searches for a broken promise, and add up what it found (--help)
   fuzz          search the fuzz targets alone (--help)";
 

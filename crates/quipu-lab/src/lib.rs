@@ -14,6 +14,7 @@
 //! scenario asks the same of two targets, over any number of threads.
 
 pub mod abort;
+pub mod accuracy;
 pub mod backlog;
 pub mod benchfmt;
 pub mod burst;

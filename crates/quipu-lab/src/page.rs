@@ -36,6 +36,9 @@ pub fn page(finding: &Finding) -> String {
             ),
         );
     }
+    if let Some(accuracy) = &finding.accuracy {
+        line(&mut text, format_args!("\n{accuracy}"));
+    }
     text
 }
 

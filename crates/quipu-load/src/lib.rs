@@ -4,7 +4,7 @@
 //! from), `connection`, `stream` and `tls`,
 //! `wait` and `notes` (what is noted), [`driver`] (what is said on a
 //! connection), `collect` (windows of all threads), `probe` and `environment` (the machine), `report`
-//! (the finding).
+//! (the finding). [`selftest`] runs all of it against [`stall`], of which the truth is known.
 
 mod clock;
 mod collect;
@@ -23,7 +23,10 @@ mod report;
 pub mod run;
 pub mod runner;
 pub mod search;
+pub mod selftest;
 mod source;
+pub mod stall;
+pub mod statement;
 mod stream;
 mod thread;
 pub mod tls;

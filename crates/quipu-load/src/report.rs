@@ -10,6 +10,7 @@ use stdx::time::utc_text;
 
 use crate::probe;
 use crate::run::{Measured, Setup};
+use crate::statement;
 
 /// Returns the finding of a run.
 pub(crate) fn finding(setup: &Setup<'_>, environment: Environment, measured: Measured) -> Finding {
@@ -17,6 +18,7 @@ pub(crate) fn finding(setup: &Setup<'_>, environment: Environment, measured: Mea
     let total = total(setup, &measured);
     let sent: u64 = phases.iter().map(|phase| phase.counts.sent).sum();
     let per_request = |ns: u64| ns as f64 / sent.max(1) as f64;
+    let accuracy = statement::sentence(&environment);
     let cpu_ns = measured.threads.iter().map(|thread| thread.cpu_ns).sum();
     let mut windows = measured.gathered.windows;
     for window in &mut windows {
@@ -48,7 +50,7 @@ pub(crate) fn finding(setup: &Setup<'_>, environment: Environment, measured: Mea
         },
         promises: Vec::new(),
         conservation: measured.conservation,
-        accuracy: None,
+        accuracy,
         phases,
         total,
         windows,

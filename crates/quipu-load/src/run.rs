@@ -13,7 +13,7 @@ use quipu_lab::failure::Failure;
 use quipu_lab::finding::{self, Finding};
 use quipu_lab::recording::Latencies;
 use quipu_lab::request::{Requests, Run};
-use quipu_lab::scenario::{Protocol, Reuse, Scenario, Target};
+use quipu_lab::scenario::{Load, Model, Protocol, Reuse, Scenario, Target};
 use quipu_lab::schedule::Schedule;
 use quipu_lab::window::Window;
 
@@ -120,7 +120,8 @@ pub fn run(
     let setup = Setup::new(ask, &requests, Arc::clone(stop))?;
     match target.protocol {
         Protocol::Resp => {
-            setup.run(watch, &|stream| Resp::new(requests.clone(), stream, target.pipeline))
+            let pipeline = pipeline(&ask.scenario);
+            setup.run(watch, &|stream| Resp::new(requests.clone(), stream, pipeline))
         }
         Protocol::Http(_) if setup.greeting.is_http2 => {
             let fields = Fields::new(&requests, &host_header(target), target.tls.is_some());
@@ -134,6 +135,19 @@ pub fn run(
             setup.run(watch, &|stream| Http::new(requests.clone(), stream, &host))
         }
     }
+}
+
+/// Returns how many commands may be under way on one connection: in a closed loop with fewer users than
+/// there is room for, no more than spread them evenly.
+fn pipeline(scenario: &Scenario) -> u32 {
+    let Model::Closed { users } = scenario.arrival.model else { return scenario.target.pipeline };
+    let of_phase = |load: &Load| match load {
+        Load::Users(users) => *users,
+        Load::Rate(_) | Load::Ramp { .. } => users,
+    };
+    let users = scenario.phases.iter().map(|phase| of_phase(&phase.load)).max().unwrap_or(users);
+    let even = users.div_ceil(scenario.target.connections.max(1)).max(1);
+    scenario.target.pipeline.min(even)
 }
 
 /// Returns the value of `Host`: without the port where it is the default.
@@ -301,6 +315,7 @@ impl<'a> Setup<'a> {
             endpoint: self.greeting.endpoint.clone(),
             late: scenario.arrival.late,
             pacing: scenario.arrival.pacing,
+            fills: scenario.arrival.model != Model::Open,
             in_flight_max: u64::from(mine(u32::try_from(self.in_flight_max).unwrap_or(u32::MAX))),
             uses_max: match scenario.target.reuse {
                 Reuse::KeepAlive => u64::MAX,

@@ -36,6 +36,9 @@ pub(crate) struct Plan {
     pub(crate) endpoint: Endpoint,
     pub(crate) late: Late,
     pub(crate) pacing: Pacing,
+    /// Whether a connection is filled before the next one is used: in a closed loop requests that go
+    /// together cost one write, while in an open one each is to find an idle connection.
+    pub(crate) fills: bool,
     /// The most requests of this thread under way.
     pub(crate) in_flight_max: u64,
     /// For how many requests a connection is used.
@@ -166,7 +169,12 @@ impl<D: Driver> Lane<D> {
                 break;
             }
             self.flush_dirty();
-            self.wait(wake_ns.min(self.chores_ns).min(self.notes.window_end_ns()));
+            let wake_ns = wake_ns.min(self.chores_ns).min(self.notes.window_end_ns());
+            if wake_ns > now_ns {
+                self.wait(wake_ns);
+            } else {
+                self.look();
+            }
             self.receive();
             self.chores();
         }
@@ -218,7 +226,7 @@ impl<D: Driver> Lane<D> {
     /// returns the time.
     fn send(&mut self, slot: Slot, now_ns: u64) -> u64 {
         self.sent_ns = now_ns;
-        let Some(place) = self.idle.pop_front().or_else(|| self.partial.pop_front()) else {
+        let Some(place) = self.next_place() else {
             let failure = self.outage.expect("there is room, or an outage");
             self.notes.unconnected(&slot, failure, now_ns);
             return now_ns;
@@ -242,6 +250,15 @@ impl<D: Driver> Lane<D> {
             self.flush(place);
         }
         self.clock.now_ns()
+    }
+
+    fn next_place(&mut self) -> Option<u32> {
+        let (first, second) = if self.plan.fills {
+            (&mut self.partial, &mut self.idle)
+        } else {
+            (&mut self.idle, &mut self.partial)
+        };
+        first.pop_front().or_else(|| second.pop_front())
     }
 
     fn flush_dirty(&mut self) {
@@ -279,6 +296,15 @@ impl<D: Driver> Lane<D> {
         self.waiter
             .wait(until_ns, &mut self.ready)
             .expect("waiting fails only for descriptors that are not ours");
+        self.lap.turns += 1;
+    }
+
+    /// Takes what is ready without waiting: there is more to send.
+    fn look(&mut self) {
+        self.ready.clear();
+        self.waiter
+            .look(&mut self.ready)
+            .expect("looking fails only for descriptors that are not ours");
         self.lap.turns += 1;
     }
 

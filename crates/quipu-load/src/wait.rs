@@ -96,8 +96,20 @@ impl Waiter {
     /// The kernel refuses.
     pub(crate) fn wait(&mut self, until_ns: u64, ready: &mut Vec<Ready>) -> io::Result<()> {
         self.set(until_ns)?;
+        self.take(None, ready)
+    }
+
+    /// Appends what is ready, without waiting and without setting the timer.
+    ///
+    /// # Errors
+    /// The kernel refuses.
+    pub(crate) fn look(&mut self, ready: &mut Vec<Ready>) -> io::Result<()> {
+        self.take(Some(&Timespec { tv_sec: 0, tv_nsec: 0 }), ready)
+    }
+
+    fn take(&mut self, timeout: Option<&Timespec>, ready: &mut Vec<Ready>) -> io::Result<()> {
         self.events.clear();
-        match epoll::wait(&self.epoll, spare_capacity(&mut self.events), None) {
+        match epoll::wait(&self.epoll, spare_capacity(&mut self.events), timeout) {
             Ok(_) => {}
             Err(rustix::io::Errno::INTR) => return Ok(()),
             Err(error) => return Err(error.into()),

@@ -11,6 +11,8 @@ mod run;
 mod runner;
 mod scenario;
 mod search;
+mod selftest;
+mod stall;
 
 use std::process::ExitCode;
 
@@ -44,6 +46,8 @@ enum LoadCommand {
     Compare(compare::CompareArgs),
     Search(search::SearchArgs),
     Fit(fit::FitArgs),
+    Selftest(selftest::SelftestArgs),
+    Stall(stall::StallArgs),
 }
 
 /// Does what was asked.
@@ -60,5 +64,7 @@ pub(crate) fn run(args: &LoadArgs) -> anyhow::Result<ExitCode> {
         LoadCommand::Compare(args) => compare::run(args),
         LoadCommand::Search(args) => search::run(args),
         LoadCommand::Fit(args) => fit::run(args),
+        LoadCommand::Selftest(args) => selftest::run(args),
+        LoadCommand::Stall(args) => stall::run(args),
     }
 }

@@ -30,6 +30,7 @@ mod load;
 mod load_compare;
 mod load_report;
 mod load_tls;
+mod load_selftest;
 mod logs;
 mod metrics;
 mod node;
