@@ -3,7 +3,7 @@
 //! Reading order: [`run`] (the wiring), `thread` (the one loop) with `source` (where slots come
 //! from), `connection`, `wait` and `notes` (what is noted), [`driver`] (what is said on a
 //! connection), `collect` (windows of all threads), `probe` and `environment` (the machine), `report`
-//! (the finding).
+//! (the finding), [`serve`] (all of it as a service).
 
 mod clock;
 mod collect;
@@ -16,6 +16,7 @@ mod pin;
 mod probe;
 mod report;
 pub mod run;
+pub mod serve;
 mod source;
 mod stream;
 mod thread;

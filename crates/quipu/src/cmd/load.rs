@@ -5,6 +5,7 @@ mod plan;
 mod report;
 mod run;
 mod scenario;
+mod serve;
 
 use std::process::ExitCode;
 
@@ -32,6 +33,7 @@ enum LoadCommand {
     Run(run::RunArgs),
     Report(report::ReportArgs),
     Import(import::ImportArgs),
+    Serve(serve::ServeArgs),
 }
 
 /// Does what was asked.
@@ -44,5 +46,6 @@ pub(crate) fn run(args: &LoadArgs) -> anyhow::Result<ExitCode> {
         LoadCommand::Run(args) => run::run(args),
         LoadCommand::Report(args) => report::run(args),
         LoadCommand::Import(args) => import::run(args),
+        LoadCommand::Serve(args) => serve::run(args),
     }
 }

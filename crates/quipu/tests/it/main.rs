@@ -28,6 +28,7 @@ mod limits;
 mod live;
 mod load;
 mod load_report;
+mod load_serve;
 mod logs;
 mod metrics;
 mod node;
