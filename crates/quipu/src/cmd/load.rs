@@ -1,10 +1,13 @@
 //! `quipu load`: load tests whose results can be trusted, or say that they cannot.
 
 mod import;
+mod live;
+mod picture;
 mod plan;
 mod report;
 mod run;
 mod scenario;
+mod seen;
 mod serve;
 
 use std::process::ExitCode;

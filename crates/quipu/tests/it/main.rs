@@ -27,6 +27,7 @@ mod kill_loop;
 mod limits;
 mod live;
 mod load;
+mod load_live;
 mod load_report;
 mod load_serve;
 mod logs;
