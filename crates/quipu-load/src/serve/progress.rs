@@ -76,7 +76,7 @@ impl Progress {
 
 fn window_json(window: &Window) -> Value {
     let seconds = window.len_ns.max(1) as f64 / 1e9;
-    let ms = |ns: u64| ns as f64 / 1e6;
+    let ms = |ns: u64| (window.counts.ok > 0).then_some(ns as f64 / 1e6);
     json!({
         "plannedRatePerSecond": window.counts.planned as f64 / seconds,
         "achievedRatePerSecond": window.counts.ok as f64 / seconds,
