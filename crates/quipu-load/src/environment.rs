@@ -21,6 +21,11 @@ const INFO_LINES: [&str; 6] =
 pub(crate) fn read(protocol: Protocol, greeting: &Greeting, host: &str) -> Environment {
     let mut agreed = greeting.agreed.clone();
     agreed.extend(target(protocol, greeting, host).unwrap_or_default());
+    Environment { target: agreed, ..machine() }
+}
+
+/// Reads it without a target.
+pub(crate) fn machine() -> Environment {
     Environment {
         quipu_version: env!("CARGO_PKG_VERSION").to_owned(),
         cpu_model: cpu_model(&text("/proc/cpuinfo")),
@@ -30,7 +35,7 @@ pub(crate) fn read(protocol: Protocol, greeting: &Greeting, host: &str) -> Envir
         clock_source: line("/sys/devices/system/clocksource/clocksource0/current_clocksource"),
         cgroup_cpu_max: cgroup("cpu.max"),
         cgroup_memory_max: cgroup("memory.max"),
-        target: agreed,
+        target: BTreeMap::new(),
     }
 }
 

@@ -4,7 +4,8 @@
 //! from), `connection`, `stream` and `tls`,
 //! `wait` and `notes` (what is noted), [`driver`] (what is said on a
 //! connection), `collect` (windows of all threads), `probe` and `environment` (the machine), `report`
-//! (the finding). [`selftest`] runs all of it against [`stall`], of which the truth is known.
+//! (the finding). [`selftest`] runs all of it against [`stall`], of which the truth is known;
+//! [`serve`] is all of it as a service.
 
 mod clock;
 mod collect;
@@ -12,8 +13,8 @@ mod connection;
 mod counters;
 pub mod driver;
 mod environment;
-pub mod levels;
 mod greeting;
+pub mod levels;
 mod link;
 mod notes;
 pub mod pairs;
@@ -24,6 +25,7 @@ pub mod run;
 pub mod runner;
 pub mod search;
 pub mod selftest;
+pub mod serve;
 mod source;
 pub mod stall;
 pub mod statement;

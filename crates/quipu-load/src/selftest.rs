@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use quipu_lab::accuracy::{Accuracy, Cost, Grid, Stall, grid_lag};
 use quipu_lab::finding::Finding;
-use quipu_lab::scenario::{Protocol, Scenario};
+use quipu_lab::scenario::Scenario;
 use quipu_lab::window::Percentiles;
 use stdx::time::utc_text;
 use stdx::units::Nanos;
@@ -94,12 +94,9 @@ pub fn selftest(
     let machine = before.until(&probe::Counters::read(), clock.now_ns());
     tell("closed loops");
     let costs = COSTS.into_iter().map(|cost| bench.cost(cost)).collect::<Result<_, _>>()?;
-    let environment = crate::environment::read(Protocol::Resp, NOBODY, "");
+    let environment = crate::environment::machine();
     Ok(Accuracy { started, environment, machine, stalls, grids, costs })
 }
-
-/// No target: only what is known of the machine is wanted.
-const NOBODY: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 1);
 
 /// How targets are spoken to while they stall. RESP has room for all requests of a stall, so all of
 /// them wait at the target. HTTP/1.1 has few connections, so nearly all of them wait at the generator:
@@ -206,7 +203,11 @@ fn scenario([target, arrival, phase]: &[&str; 3], address: SocketAddr) -> Scenar
 
 #[cfg(test)]
 mod tests {
-    use super::{COSTS, HTTP_16, NOBODY, RESP_64, scenario};
+    use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+
+    use super::{COSTS, HTTP_16, RESP_64, scenario};
+
+    const NOBODY: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 1);
 
     #[test]
     fn all_scenarios_of_the_self_test_make_sense() {

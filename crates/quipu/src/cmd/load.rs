@@ -4,6 +4,8 @@ mod ab;
 mod compare;
 mod fit;
 mod import;
+mod live;
+mod picture;
 mod plan;
 mod report;
 mod results;
@@ -11,7 +13,9 @@ mod run;
 mod runner;
 mod scenario;
 mod search;
+mod seen;
 mod selftest;
+mod serve;
 mod stall;
 
 use std::process::ExitCode;
@@ -48,6 +52,7 @@ enum LoadCommand {
     Fit(fit::FitArgs),
     Selftest(selftest::SelftestArgs),
     Stall(stall::StallArgs),
+    Serve(serve::ServeArgs),
 }
 
 /// Does what was asked.
@@ -66,5 +71,6 @@ pub(crate) fn run(args: &LoadArgs) -> anyhow::Result<ExitCode> {
         LoadCommand::Fit(args) => fit::run(args),
         LoadCommand::Selftest(args) => selftest::run(args),
         LoadCommand::Stall(args) => stall::run(args),
+        LoadCommand::Serve(args) => serve::run(args),
     }
 }

@@ -252,3 +252,22 @@ fn a_plan_says_its_totals_and_sends_nothing() {
     assert!(output.status.success(), "{}", text_of(&output));
     assert!(text_of(&output).contains("2,400,000 events, 5m00s recorded"), "{}", text_of(&output));
 }
+
+#[test]
+fn the_script_runs_a_test_against_a_node_of_its_own_and_leaves_its_result() {
+    let folder = TempDir::new().expect("a temporary directory");
+    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/../../load-test.sh");
+    let out = folder.path().join("out");
+    let mut command = Command::new(script);
+    command.args(["--resp", "--out"]).arg(&out).arg("mix").env("QUIPU", node::binary());
+    let output = command.output().expect("the script starts");
+    let code = output.status.code().expect("it was not killed");
+    let text = text_of(&output);
+    // A machine that is busy makes a run invalid or slow, which is told by 98 or 99.
+    assert!([0, 98, 99].contains(&code) && text.contains(&format!("mix {code}")), "{code}: {text}");
+    let finding = std::fs::read(out.join("mix/finding.json")).expect("a result");
+    let finding: Value = serde_json::from_slice(&finding).expect("JSON");
+    assert!(checked(&finding["total"]["counts"], "ok") > 0, "{text}");
+    let refused = Command::new(script).arg("nosuch").output().expect("the script starts");
+    assert_eq!(refused.status.code(), Some(1), "{}", text_of(&refused));
+}

@@ -142,7 +142,7 @@ fn lines(bytes: &[u8], at_line_start: &mut bool) -> Result<u64> {
     // Where nothing can be an error there is nothing to look for but ends.
     if !bytes.contains(&b'-') {
         *at_line_start = bytes.last().map_or(*at_line_start, |byte| *byte == b'\n');
-        return Ok(bytes.iter().filter(|byte| **byte == b'\n').count() as u64);
+        return Ok(bytes.iter().map(|byte| u64::from(*byte == b'\n')).sum());
     }
     let mut count = 0;
     for (at, byte) in bytes.iter().enumerate() {

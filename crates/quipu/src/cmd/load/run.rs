@@ -16,12 +16,14 @@ use signal_hook::flag;
 
 use super::report::{self, Forms};
 use super::scenario::ScenarioArgs;
-use super::{INVALID, SLO_FAILED};
+use super::{INVALID, SLO_FAILED, live};
 use crate::output::{self, USAGE, fail};
+use crate::screen::Screen;
 
 /// Run a scenario against its target
 ///
-/// Ctrl-C ends it early; what was found until then is printed.
+/// On a terminal it is shown live; elsewhere each window is a line on standard error. Ctrl-C, and `q`
+/// in the live view, end it early; what was found until then is printed.
 #[derive(Debug, clap::Args)]
 pub(crate) struct RunArgs {
     #[command(flatten)]
@@ -40,6 +42,9 @@ pub(crate) struct RunArgs {
     /// The result as JSON instead of the page
     #[arg(long)]
     json: bool,
+    /// A line for each window, on a terminal too
+    #[arg(long)]
+    plain: bool,
 }
 
 /// Runs the scenario and prints what was found.
@@ -61,11 +66,15 @@ pub(super) fn run(args: &RunArgs) -> anyhow::Result<ExitCode> {
     if !args.json {
         output::note(&schedule::plan(&ask.scenario));
     }
-    let finding = match quipu_load::run::run(&ask, &stop, &mut |window| {
-        if !args.json {
-            output::note(&page::window(window));
-        }
-    }) {
+    let found = match if args.plain || args.json { None } else { Screen::open()? } {
+        Some(screen) => live::shown(&ask, &stop, screen)?,
+        None => quipu_load::run::run(&ask, &stop, &mut |window| {
+            if !args.json {
+                output::note(&page::window(window));
+            }
+        }),
+    };
+    let finding = match found {
         Ok(finding) => finding,
         Err(error) => return fail(INVALID, format_args!("{:#}", anyhow::Error::from(error))),
     };
