@@ -40,6 +40,12 @@ fn least_p99_ns(stall_ns: f64, run_ns: f64) -> f64 {
     (truth_ns - SLOTS_RATIO * run_ns) * (1.0 - DIGITS_RATIO)
 }
 
+/// Whether the machine was busy with other things, by the limits of the self-test.
+fn is_disturbed(machine: &Value) -> bool {
+    number(&machine["steal_ratio"]) > 0.01
+        || machine["cpu_pressure_ratio"].as_f64().is_some_and(|ratio| ratio > 0.1)
+}
+
 #[test]
 fn a_stall_is_reported_as_arithmetic_says_and_later_reports_carry_the_statement() {
     let folder = TempDir::new().expect("a temporary directory");
@@ -50,9 +56,7 @@ fn a_stall_is_reported_as_arithmetic_says_and_later_reports_carry_the_statement(
     let accuracy: Value = serde_json::from_slice(&output.stdout).expect("JSON");
     let stalls = accuracy["stalls"].as_array().expect("stalls");
     assert_eq!(stalls.len(), 2);
-    let machine = &accuracy["machine"];
-    let is_disturbed = number(&machine["steal_ratio"]) > 0.01
-        || machine["cpu_pressure_ratio"].as_f64().is_some_and(|ratio| ratio > 0.1);
+    let is_disturbed = is_disturbed(&accuracy["machine"]);
     let mut is_right = true;
     for stall in stalls {
         let [stall_ns, run_ns, reported_ns] =
@@ -116,6 +120,7 @@ name = "stalled"
 [target]
 kind = "http"
 connections = 8
+timeout = "60s"
 [arrival]
 model = "open"
 pacing = "precise"
@@ -143,7 +148,13 @@ fn a_stall_of_any_target_counts_from_the_moment_of_the_plan_and_from_the_write_i
     assert_eq!(total["counts"]["ok"], 6_000);
     let p99_ns = |latency: &str| number(&total[latency]["p99_ns"]);
     assert!(p99_ns("response") >= least_ns, "{} against {least_ns}", p99_ns("response"));
-    // Eight requests were under way when it stalled, of 60 that the quantile leaves out.
-    assert!(p99_ns("service") < least_ns, "{} against {least_ns}", p99_ns("service"));
+    // Eight requests were under way when it stalled, of 60 that the quantile leaves out. A busy machine
+    // stalls by itself.
+    let is_disturbed = is_disturbed(&finding["generator"]["machine"]);
+    assert!(
+        is_disturbed || p99_ns("service") < least_ns,
+        "{} against {least_ns}",
+        p99_ns("service")
+    );
     assert_eq!(finding["accuracy"], Value::Null, "there was no self-test");
 }
