@@ -49,6 +49,8 @@ trap 'exit 130' INT TERM
 
 # start_node RESP HTTP ADMIN: starts it on these addresses and waits until it is ready.
 start_node() {
+    # What an earlier start said is no sign of this one.
+    : >"$work/node.out"
     "$quipu" serve --data "$work/data" --resp "$1" --http "$2" --admin "$3" \
         >"$work/node.out" 2>>"$work/node.err" &
     node=$!

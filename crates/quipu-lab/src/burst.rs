@@ -50,8 +50,8 @@ const NEAR: f64 = 1.1;
 /// What is near in any case: below it, differences are of the machine and not of a queue (guess).
 const NEAR_NS: f64 = 1e6;
 
-/// For how long p99 must stay near: a queue that comes back has not gone.
-const STAY_NS: u64 = 5_000_000_000;
+/// For how long p99 must stay near: a queue that comes back has not gone. Spec: 5 s.
+pub(crate) const STAY_NS: u64 = 5_000_000_000;
 
 impl Burst {
     /// Looks at a series of windows in order of time. `limit_ns` is the latency that is promised.

@@ -1,6 +1,6 @@
 //! What a finding knows of the measures that promises speak of.
 
-use crate::burst::{self, Burst, Spans};
+use crate::burst::{self, Burst, STAY_NS, Spans};
 use crate::finding::{Finding, PhaseFinding, Promise, TOTAL};
 use crate::recording::Latencies;
 use crate::slo::{Dimension, Facts, Latency, Measure, Reading, Resource, Slo, Statistic};
@@ -122,7 +122,18 @@ impl Of<'_> {
             Measure::DrainRate => {
                 found.drain_per_s.map_or_else(|| unknown("there was no backlog"), Reading::Value)
             }
-            _ => Reading::Value(found.time_to_recover_ns.map_or(f64::INFINITY, |ns| ns as f64)),
+            _ => self.recovery(&found),
+        }
+    }
+
+    /// Never, where the phase was long enough to see it.
+    fn recovery(&self, found: &Burst) -> Reading {
+        match found.time_to_recover_ns {
+            Some(ns) => Reading::Value(ns as f64),
+            None if self.phase.end_ns - self.phase.start_ns < STAY_NS => {
+                unknown("the phase is too short to see whether it lasts: that takes 5s")
+            }
+            None => Reading::Value(f64::INFINITY),
         }
     }
 
@@ -193,5 +204,31 @@ impl Finding {
         };
         let windows: Vec<_> = self.windows.iter().map(seen).collect();
         between.then(|| Burst::of(&windows, &spans, None)).flatten()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::promises;
+    use crate::finding::sample;
+    use crate::slo::{Check, Outcome, Slo};
+    use crate::window::WINDOW_NS;
+
+    /// Judges the recovery of a phase of so many seconds, of whose windows there are four.
+    fn check(phase_s: u64, expected: Outcome) {
+        let mut finding = sample::finding();
+        let [baseline, recovery] = &mut finding.phases[..] else { panic!("two phases") };
+        (baseline.is_recorded, baseline.end_ns) = (true, WINDOW_NS);
+        recovery.end_ns = recovery.start_ns + phase_s * WINDOW_NS;
+        let checks = vec![Check::parse("time_to_recover <= 15s").expect("a check")];
+        let slo = Slo { phase: Some(recovery.name.clone()), checks };
+        let found = promises(&finding, &[slo]);
+        assert_eq!(found[0].judgement.outcome, expected, "{phase_s} s");
+    }
+
+    #[test]
+    fn a_phase_that_is_too_short_to_see_a_recovery_breaks_no_promise() {
+        check(4, Outcome::Unknown);
+        check(6, Outcome::Fail);
     }
 }
