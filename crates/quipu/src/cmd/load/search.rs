@@ -13,7 +13,7 @@ use crate::output::{self, USAGE, fail};
 
 /// Search for the greatest rate at which promises are kept
 ///
-/// The scenario has a [search] table, as the built-in one named capacity. The rate is doubled until a
+/// The scenario has a table `search`, as the built-in one named capacity. The rate is doubled until a
 /// trial fails, then halved between; a trial that fails is repeated once, and the answer is confirmed
 /// by longer trials. Exits 0 with an answer, 99 where no rate passes, 98 where the search did not come
 /// to its end.
