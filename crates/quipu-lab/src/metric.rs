@@ -7,7 +7,7 @@ use quipu_stats::verdict::Better;
 use serde::{Deserialize, Serialize};
 
 use crate::finding::{Finding, Latency};
-use crate::nearest::nearest;
+use stdx::nearest::nearest;
 use crate::recording::Latencies;
 
 /// A percentile of merged runs is shown only if so many requests lie beyond it: the count of a tail of

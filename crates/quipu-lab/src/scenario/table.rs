@@ -4,7 +4,7 @@ use stdx::units::Nanos;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-use crate::nearest::nearest;
+use stdx::nearest::nearest;
 use crate::scenario::{Rate, ScenarioError};
 use crate::template::TemplateError;
 

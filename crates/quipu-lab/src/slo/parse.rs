@@ -1,6 +1,6 @@
 //! From a text to a check, with errors that point at the word.
 
-use crate::nearest::nearest;
+use stdx::nearest::nearest;
 use crate::slo::amount::{Amount, Dimension};
 use crate::slo::measure::{LATENCIES, Measure, NAMED, Statistic};
 use crate::slo::{Check, Operand, Operator, Sustained};
