@@ -33,7 +33,6 @@ pub mod junit;
 pub mod k6;
 mod markup;
 pub mod metric;
-mod nearest;
 pub mod page;
 pub mod pairs;
 pub mod recording;

@@ -7,8 +7,8 @@ use quipu_stats::verdict::Better;
 use serde::{Deserialize, Serialize};
 
 use crate::finding::{Finding, Latency};
-use crate::nearest::nearest;
 use crate::recording::Latencies;
+use stdx::nearest::nearest;
 
 /// A percentile of merged runs is shown only if so many requests lie beyond it: the count of a tail of
 /// 10 is good to a factor.

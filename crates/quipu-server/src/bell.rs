@@ -21,6 +21,11 @@ impl Bell {
         }
     }
 
+    /// Whether it rang since it was last heard.
+    pub fn has_rung(&self) -> bool {
+        *self.rung.lock()
+    }
+
     /// Waits until it rings, or `timeout` has passed; says whether it rang.
     pub fn wait(&self, timeout: Duration) -> bool {
         let mut rung = self.rung.lock();

@@ -78,6 +78,9 @@ pub struct Hub {
     task_turns_seen: AtomicU32,
     /// Wakes tasks that wait for the end.
     ended: Notify,
+    /// Whether somebody asked for a commit while the last one was made: by its end two groups of
+    /// clients take turns.
+    was_asked_meanwhile: AtomicBool,
     commit: Mutex<Commit>,
     wakers: Vec<Waker>,
     failed: AtomicBool,
@@ -166,6 +169,7 @@ impl Hub {
             task_turns: AtomicU32::new(0),
             task_turns_seen: AtomicU32::new(0),
             ended: Notify::new(),
+            was_asked_meanwhile: AtomicBool::new(false),
             commit: Mutex::new(commit),
             wakers,
             failed: AtomicBool::new(false),
@@ -272,9 +276,16 @@ impl Hub {
             return Err(self.fail(commit, &error));
         }
         reach(Point::CommitFlushed);
+        // Before anybody is answered: who asks now was not in this commit.
+        self.was_asked_meanwhile.store(self.commit_bell.has_rung(), Ordering::Relaxed);
         self.note_commit(commit);
         reach(Point::CommitKnown);
         Ok(Committed::Wrote)
+    }
+
+    /// Whether somebody asked the committer for a commit while the last one was made.
+    pub fn was_asked_meanwhile(&self) -> bool {
+        self.was_asked_meanwhile.load(Ordering::Relaxed)
     }
 
     /// Starts the running mean of sync times with a measured one.

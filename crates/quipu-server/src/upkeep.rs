@@ -36,6 +36,12 @@ const REAP_ROUNDS: usize = 16;
 /// How often the node sums up in its log. Spec: 60 s.
 const SUMMARY_INTERVAL: Duration = Duration::from_secs(60);
 
+/// Which part of a sync the committer waits for clients that it has just answered, when others asked
+/// while the sync went on. Without it clients fall into two groups that take turns, and each waits for
+/// two syncs. Measured with syncs of 2.3 ms: 1.5 times the requests of 8 connections, 1.1 times those
+/// of 50 and of 500, as many of one; where nobody comes it costs an eighth of a sync.
+const COMPANY_SHARE: u32 = 8;
+
 /// How long the preparer waits before it asks a full disk again. Guess.
 const NO_SPACE_PAUSE: Duration = Duration::from_secs(1);
 
@@ -51,9 +57,10 @@ pub(crate) fn commit_loop(hub: &Hub) {
     let mut flushed = Stopwatch::start();
     let mut frames = 0;
     while !hub.is_stopping() {
+        let company = if hub.was_asked_meanwhile() { linger.max(share(hub)) } else { linger };
         let rang = hub.commit_bell.wait(mark.min(flush));
         if rang {
-            wait_for_company(hub, linger);
+            wait_for_company(hub, company);
         }
         if rang || flushed.elapsed() >= flush {
             flushed = Stopwatch::start();
@@ -68,6 +75,11 @@ pub(crate) fn commit_loop(hub: &Hub) {
         frames = written;
     }
     let _failed = hub.commit().is_err();
+}
+
+/// The part of a sync that the clients of the last one may take to come back.
+fn share(hub: &Hub) -> Duration {
+    Duration::from_nanos(hub.sync_mean_ns()) / COMPANY_SHARE
 }
 
 /// Lingers: others may join the commit that is asked for, unless there is enough already.

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 
 use quipu_metrics::knob::{KNOBS, Key};
 use quipu_metrics::settings::{Settings, SettingsError, Source, Values};
+use stdx::nearest::nearest;
 
 use crate::args::{KnobFlags, SettingsArgs};
 
@@ -119,7 +120,7 @@ fn over_table(
                 over_table(values, file, &format!("{name}."), inner)?;
             }
             (None, _) => {
-                let nearest = nearest(&name);
+                let nearest = nearest(&name, KNOBS.iter().map(|knob| knob.name));
                 return Err(LayerError::UnknownKey { file: file.to_owned(), key: name, nearest });
             }
         }
@@ -163,33 +164,6 @@ pub(crate) fn over_flags(values: &mut Values, flags: &KnobFlags) {
     for (key, text) in &flags.0 {
         values.set(*key, text, Source::Flag(format!("--{key}")));
     }
-}
-
-/// Returns the key whose name takes the fewest edits, if those are few for its length.
-fn nearest(written: &str) -> Option<&'static str> {
-    let scored = KNOBS.iter().map(|knob| (edits(written, knob.name), knob.name));
-    let (edits, name) = scored.min()?;
-    // A third of the letters: a forgotten section or a slip is found, another word is not (guess).
-    (edits <= name.len().div_ceil(3)).then_some(name)
-}
-
-/// Returns how many letters must be inserted, deleted or replaced between two words (Levenshtein).
-fn edits(from: &str, to: &str) -> usize {
-    let mut row: Vec<usize> = (0..=to.len()).collect();
-    for (line, a) in from.bytes().enumerate() {
-        let mut diagonal = line;
-        let mut left = line + 1;
-        for (above, b) in row.iter_mut().skip(1).zip(to.bytes()) {
-            let replaced = diagonal + usize::from(a != b);
-            diagonal = *above;
-            left = replaced.min(diagonal + 1).min(left + 1);
-            *above = left;
-        }
-        if let Some(first) = row.first_mut() {
-            *first = line + 1;
-        }
-    }
-    row.last().copied().unwrap_or_default()
 }
 
 #[cfg(test)]

@@ -4,6 +4,7 @@
 
 pub mod checksum;
 pub mod hash;
+pub mod nearest;
 pub mod prefetch;
 pub mod prng;
 pub mod time;

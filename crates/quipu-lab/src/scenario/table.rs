@@ -4,9 +4,9 @@ use stdx::units::Nanos;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-use crate::nearest::nearest;
 use crate::scenario::{Rate, ScenarioError};
 use crate::template::TemplateError;
+use stdx::nearest::nearest;
 
 /// A table, where it is, and which of its keys were asked for.
 pub(super) struct Table<'t> {

@@ -1,9 +1,9 @@
 //! From a text to a check, with errors that point at the word.
 
-use crate::nearest::nearest;
 use crate::slo::amount::{Amount, Dimension};
 use crate::slo::measure::{LATENCIES, Measure, NAMED, Statistic};
 use crate::slo::{Check, Operand, Operator, Sustained};
+use stdx::nearest::nearest;
 
 /// Why a text is no check. `at` is where the word begins, in bytes.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

@@ -6,7 +6,7 @@ use quipu_metrics::knob::Key;
 use quipu_metrics::reference;
 use quipu_metrics::settings::{Settings, Source, Values};
 
-use super::{LayerError, edits, nearest, over_environment, over_flags, over_text};
+use super::{LayerError, over_environment, over_flags, over_text};
 use crate::args::KnobFlags;
 
 const FILE: &str = "quipu.toml";
@@ -103,14 +103,4 @@ fn a_bad_value_is_refused_with_key_source_range_and_default() {
          with ns, us, ms, s, m, h or d, such as 10ms or 1h, or plain 0; allowed is 1ms to 1m, the \
          default is 1s"
     );
-}
-
-#[test]
-fn edits_are_counted() {
-    assert_eq!(edits("", ""), 0);
-    assert_eq!(edits("abc", ""), 3);
-    assert_eq!(edits("", "abc"), 3);
-    assert_eq!(edits("kitten", "sitting"), 3);
-    assert_eq!(nearest("shard"), Some("shards"));
-    assert_eq!(nearest("memory.maximum"), Some("memory.max"));
 }

@@ -1,7 +1,7 @@
 //! What a person may have meant who wrote a word that is not known.
 
 /// Returns the known word that takes the fewest edits, if those are few for its length.
-pub(crate) fn nearest<'k>(written: &str, known: impl Iterator<Item = &'k str>) -> Option<&'k str> {
+pub fn nearest<'k>(written: &str, known: impl Iterator<Item = &'k str>) -> Option<&'k str> {
     let (edits, word) = known.map(|word| (edits(written, word), word)).min()?;
     // A third of the letters: a slip is found, another word is not (guess).
     (edits <= word.len().div_ceil(3)).then_some(word)
@@ -24,4 +24,27 @@ fn edits(from: &str, to: &str) -> usize {
         }
     }
     row.last().copied().unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{edits, nearest};
+
+    #[test]
+    fn edits_are_counted() {
+        assert_eq!(edits("", ""), 0);
+        assert_eq!(edits("abc", ""), 3);
+        assert_eq!(edits("", "abc"), 3);
+        assert_eq!(edits("kitten", "sitting"), 3);
+    }
+
+    #[test]
+    fn a_slip_is_found_and_another_word_is_not() {
+        let check = |written, expected| {
+            assert_eq!(nearest(written, ["shards", "log.segment_bytes"].into_iter()), expected);
+        };
+        check("shard", Some("shards"));
+        check("segment_bytes", Some("log.segment_bytes"));
+        check("x", None);
+    }
 }
