@@ -1,5 +1,7 @@
 //! What has to be reached: the bars as data, and the verdict on each.
 
+use serde_json::{Value, json};
+
 use crate::bench::statistics::Spread;
 
 /// The sides of the throughput rounds.
@@ -153,6 +155,18 @@ impl Line {
             return Verdict::at_most(median, self.close, self.aim);
         }
         Verdict::at_least(median, self.close, self.aim)
+    }
+
+    /// The line as JSON, with the names of its fields.
+    pub(crate) fn to_json(&self) -> Value {
+        json!({
+            "what": self.what,
+            "ratio": self.ratio.to_json(),
+            "to_close": self.close,
+            "aim": self.aim,
+            "less_is_better": self.less_is_better,
+            "verdict": self.verdict().word(),
+        })
     }
 
     /// The line as a row of a Markdown table.

@@ -89,27 +89,16 @@ pub(crate) fn run(words: &[&str]) -> Result<()> {
     let described = json!({ "rounds": run.rounds, "is_trial": run.quick, "rows": only });
     let mut page = Page::new("The load generator", environment, described);
     let bench = Bench { run, quipu, folder };
-    let mut failed = Vec::new();
     for (name, measure) in ROWS {
         if !only.is_empty() && !only.iter().any(|only| only == name) {
             continue;
         }
         println!("-- {name}");
-        match measure(&bench) {
-            Ok(row) => {
-                row.lines.iter().for_each(|line| println!("{}", line.row()));
-                page.add(row);
-            }
-            Err(error) => {
-                println!("row {name} FAILED: {error:#}");
-                page.fail(name, &format!("{error:#}"));
-                failed.push(name);
-            }
-        }
+        page.take(name, measure(&bench));
     }
     fs::remove_dir_all(&bench.folder)?;
     page.keep(&bench.run.out, "load")?;
-    if failed.is_empty() { Ok(()) } else { bail!("rows that failed: {}", failed.join(", ")) }
+    page.check()
 }
 
 #[cfg(test)]

@@ -152,22 +152,12 @@ impl Results {
     /// # Errors
     /// None that can happen: the values are plain.
     pub(crate) fn to_json(&self) -> Result<String> {
-        let line = |line: &Line| {
-            json!({
-                "what": line.what,
-                "ratio": line.ratio.to_json(),
-                "to_close": line.close,
-                "aim": line.aim,
-                "less_is_better": line.less_is_better,
-                "verdict": line.verdict().word(),
-            })
-        };
         let value = json!({
             "environment": self.environment,
             "rounds": self.rounds,
             "seconds_per_cell": self.seconds,
             "quipu_flags": self.flags,
-            "ratios": self.lines().iter().map(line).collect::<Vec<_>>(),
+            "ratios": self.lines().iter().map(Line::to_json).collect::<Vec<_>>(),
             "doubts": self.doubts(),
             "cells": self.cells.iter().map(Cell::to_json).collect::<Vec<_>>(),
             "reader": self.reader.iter().map(ReaderRun::to_json).collect::<Vec<_>>(),

@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::Path;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use serde_json::{Value, json};
 
 use crate::bench::bars::Line;
@@ -93,9 +93,27 @@ impl Page {
         self.rows.push(row);
     }
 
-    /// Notes a row that could not be measured.
-    pub(crate) fn fail(&mut self, name: &str, why: &str) {
-        self.failures.push((name.to_owned(), why.to_owned()));
+    /// Shows and adds what a row measured, or notes why it could not.
+    pub(crate) fn take(&mut self, name: &str, measured: Result<Row>) {
+        match measured {
+            Ok(row) => {
+                row.lines.iter().for_each(|line| println!("{}", line.row()));
+                self.add(row);
+            }
+            Err(error) => {
+                println!("row {name} FAILED: {error:#}");
+                self.failures.push((name.to_owned(), format!("{error:#}")));
+            }
+        }
+    }
+
+    /// Says whether every row was measured.
+    ///
+    /// # Errors
+    /// Names those that were not.
+    pub(crate) fn check(&self) -> Result<()> {
+        let failed: Vec<&str> = self.failures.iter().map(|(name, _)| name.as_str()).collect();
+        if failed.is_empty() { Ok(()) } else { bail!("rows that failed: {}", failed.join(", ")) }
     }
 
     /// Prints the page and writes it with the raw results.
@@ -174,21 +192,11 @@ impl Page {
     }
 
     fn to_json(&self) -> Value {
-        let line = |line: &Line| {
-            json!({
-                "what": line.what,
-                "ratio": line.ratio.to_json(),
-                "to_close": line.close,
-                "aim": line.aim,
-                "less_is_better": line.less_is_better,
-                "verdict": line.verdict().word(),
-            })
-        };
         let row = |row: &Row| {
             json!({
                 "row": row.name,
                 "notes": row.notes,
-                "ratios": row.lines.iter().map(line).collect::<Vec<_>>(),
+                "ratios": row.lines.iter().map(Line::to_json).collect::<Vec<_>>(),
                 "cells": row.cells,
             })
         };

@@ -119,25 +119,14 @@ pub(crate) fn run(words: &[&str]) -> Result<()> {
     let environment = machine::describe(&folder, Some(&quipu))?;
     let mut page = Page::new("Scale and speed", environment, describe(&options));
     let bench = Bench { options: &options, quipu, folder };
-    let mut failed = Vec::new();
     for (name, measure) in ROWS.iter().filter(|(name, _)| options.wants(name)) {
         println!("-- {name}");
-        match measure(&bench) {
-            Ok(row) => {
-                row.lines.iter().for_each(|line| println!("{}", line.row()));
-                page.add(row);
-            }
-            Err(error) => {
-                println!("row {name} FAILED: {error:#}");
-                page.fail(name, &format!("{error:#}"));
-                failed.push(*name);
-            }
-        }
+        page.take(name, measure(&bench));
         bench.tidy()?;
     }
     fs::remove_dir_all(&bench.folder)?;
     page.keep(&options.run.out, "scale")?;
-    if failed.is_empty() { Ok(()) } else { bail!("rows that failed: {}", failed.join(", ")) }
+    page.check()
 }
 
 impl Bench<'_> {
