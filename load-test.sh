@@ -51,28 +51,16 @@ trap 'exit 130' INT TERM
 
 # -- the node ----------------------------------------------------------------------------------
 
-# banner WORD: what the node's banner says after this word.
-banner() { sed -n "s/^$1[[:blank:]][[:blank:]]*//p" "$work/node.out" | head -n 1; }
+. "$home/scripts/node.sh"
 
-# start_node: starts one with nothing in it, and waits until it is ready.
-start_node() {
-    rm -rf "$work/data"
-    # What the node before said must not be taken for this one's.
-    : >"$work/node.out"
-    "$quipu" serve --data "$work/data" --resp 127.0.0.1:0 --http 127.0.0.1:0 \
-        --admin 127.0.0.1:0 >"$work/node.out" 2>"$work/node.err" &
-    node=$!
-    tries=0
-    until grep -q '^ready' "$work/node.out"; do
-        kill -0 "$node" 2>/dev/null || fail "the node did not start"
-        tries=$((tries + 1))
-        [ "$tries" -lt 600 ] || fail "the node was not ready within 30 s"
-        sleep 0.05
-    done
+# fresh_node: starts one with nothing in it, and sets $target.
+fresh_node() {
+    rm -rf "$work/data" "$work/node.err"
+    start_node 127.0.0.1:0 127.0.0.1:0 127.0.0.1:0
     if [ "$surface" = resp ]; then
-        target="redis://$(banner resp)"
+        target="redis://$resp"
     else
-        target="http://$(banner http)"
+        target="http://$http"
     fi
 }
 
@@ -109,7 +97,7 @@ run() {
     [ "$1" != capacity ] || verb=search
     say "
 == $1 (times $factor) at a fresh node over $surface"
-    start_node
+    fresh_node
     "$quipu" load "$verb" "$1" --target "$target" --scale-time "$factor" --out "$out/$1" \
         >"$work/page" 2>"$work/lines" &
     load=$!
@@ -158,9 +146,6 @@ else
     quipu=${CARGO_TARGET_DIR:-$home/target}/release/quipu
 fi
 [ -x "$quipu" ] || fail "there is no program $quipu"
-if ! "$quipu" load search --help >/dev/null 2>&1; then
-    scenarios=${scenarios% capacity}
-fi
 out=${out:-load-reports/$(date -u +%Y%m%dT%H%M%SZ)}
 mkdir -p "$out"
 
