@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 
 pub use self::closed::{Level, Scaling, ScalingLaw, SeenPeak, scenario};
 pub use self::model::{Measured, Model, ModelAsk, Workload, WorkloadError};
-pub use self::open::{KneeCurve, RatePoint};
+pub use self::open::{KneeCurve, RatePoint, Rates};
 
 use crate::finding::Finding;
 use crate::validity::Verdict;
@@ -70,21 +70,30 @@ impl Run {
 
 /// Fits all that the runs allow. INVALID runs are left out and named.
 pub fn fit(runs: &[Run], ask: &ModelAsk, seed: u64) -> Fit {
-    let resampling = Resampling { resamples: RESAMPLES, confidence: CONFIDENCE, seed };
+    let resampling = resampling(seed);
     let doubts = runs.iter().flat_map(doubts).collect();
     let usable = || runs.iter().filter(|run| run.finding.validity.verdict != Verdict::Invalid);
     let closed: Vec<Level> =
         usable().filter(|run| run.finding.plan.is_closed).map(Level::of).collect();
-    let open: Vec<&Finding> =
-        usable().map(|run| &run.finding).filter(|finding| !finding.plan.is_closed).collect();
+    let mut open =
+        usable().map(|run| &run.finding).filter(|finding| !finding.plan.is_closed).peekable();
     let model = (ask.is_asked()).then(|| Model::of(ask, &closed));
     Fit {
         version: VERSION,
         doubts,
         scaling: (!closed.is_empty()).then(|| Scaling::of(closed, &resampling)),
-        knee: (!open.is_empty()).then(|| KneeCurve::of(&open, &resampling)),
+        knee: open.peek().is_some().then(|| {
+            let mut rates = Rates::default();
+            open.for_each(|finding| rates.add(finding));
+            rates.curve(&resampling)
+        }),
         model,
     }
+}
+
+/// How intervals are drawn here; any seed does.
+pub(crate) const fn resampling(seed: u64) -> Resampling {
+    Resampling { resamples: RESAMPLES, confidence: CONFIDENCE, seed }
 }
 
 fn doubts(run: &Run) -> Vec<String> {

@@ -14,6 +14,8 @@ pub use self::trial::{Cause, judge, scenario};
 
 use stdx::units::Nanos;
 
+use crate::finding::Finding;
+use crate::fit::{self, Rates};
 use crate::scenario::Search as Settings;
 
 /// By how much the rate grows while nothing fails. Source: the specification (exponential search).
@@ -33,13 +35,16 @@ const FLOOR: f64 = 1_024.0;
 /// cannot keep up with a quarter of a rate, the rate is not the reason.
 const BLIND_MAX: u32 = 3;
 
+/// What the intervals of the curve are drawn from; any number does.
+const SEED: u64 = 1;
+
 /// What is to be done.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Turn {
     /// Run a trial, and rest as long as the settings say before any but the first.
     Trial(Ask),
     /// Nothing more.
-    Over(Capacity),
+    Over(Box<Capacity>),
 }
 
 /// One trial to be run.
@@ -80,6 +85,7 @@ pub struct Search {
     is_long: bool,
     confirmed: u32,
     trials: Vec<Trial>,
+    passed: Rates,
 }
 
 impl Search {
@@ -96,6 +102,7 @@ impl Search {
             is_long: false,
             confirmed: 0,
             trials: Vec::new(),
+            passed: Rates::default(),
         };
         search.ask = Some(search.short(search.settings.from.per_second()));
         search
@@ -105,7 +112,7 @@ impl Search {
     pub fn turn(&self) -> Turn {
         match self.ask {
             Some(ask) if self.trials.len() < TRIALS_MAX => Turn::Trial(ask),
-            _ => Turn::Over(self.answer()),
+            _ => Turn::Over(Box::new(self.answer())),
         }
     }
 
@@ -122,6 +129,11 @@ impl Search {
             Outcome::Pass => self.pass(ask),
             Outcome::Fail { cause, why } => self.fail(ask, (cause, why)),
         }
+    }
+
+    /// Remembers how fast a trial that passed was answered, for the curve beside the answer.
+    pub fn remember(&mut self, finding: &Finding) {
+        self.passed.add(finding);
     }
 
     /// Ends it before there is an answer.
@@ -210,6 +222,7 @@ impl Search {
             confirm_ns: self.settings.confirm.lasts.0,
             is_precise: self.is_precise(),
             trials: self.trials.clone(),
+            curve: self.passed.curve(&fit::resampling(SEED)),
         }
     }
 

@@ -22,7 +22,7 @@ pub fn search(
     loop {
         let ask = match search.turn() {
             Turn::Trial(ask) => ask,
-            Turn::Over(capacity) => return Ok(capacity),
+            Turn::Over(capacity) => return Ok(*capacity),
         };
         if !std::mem::take(&mut is_first) {
             runner.rest(settings.cooldown);
@@ -40,6 +40,9 @@ pub fn search(
         }
         let outcome = search::judge(&finding, &settings.checks);
         watch(&ask, &outcome, &finding);
+        if outcome == Outcome::Pass {
+            search.remember(&finding);
+        }
         search.take(outcome);
     }
 }

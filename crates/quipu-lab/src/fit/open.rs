@@ -46,20 +46,30 @@ pub struct KneeCurve {
     pub no_curve: Option<String>,
 }
 
-impl KneeCurve {
-    pub(super) fn of(findings: &[&Finding], resampling: &Resampling) -> Self {
-        let mut groups: BTreeMap<i64, Group> = BTreeMap::new();
-        let mut overloaded_windows = 0;
-        for window in findings.iter().flat_map(|finding| recorded(finding)) {
+/// Windows of open loops by their rates, of as many runs as are added.
+#[derive(Debug, Clone, Default)]
+pub struct Rates {
+    groups: BTreeMap<i64, Group>,
+    overloaded_windows: usize,
+}
+
+impl Rates {
+    /// Adds what a run recorded. Memory: a histogram for each rate that differs from the others.
+    pub fn add(&mut self, finding: &Finding) {
+        for window in recorded(finding) {
             if is_overloaded(window) {
-                overloaded_windows += 1;
+                self.overloaded_windows += 1;
             } else {
                 let rate = sent_per_s(window);
                 let group = (rate.ln() / SAME_RATE_RATIO.ln()).round() as i64;
-                groups.entry(group).or_default().add(window);
+                self.groups.entry(group).or_default().add(window);
             }
         }
-        let points: Vec<RatePoint> = groups.values().filter_map(Group::point).collect();
+    }
+
+    /// Returns the curve through all of them.
+    pub fn curve(&self, resampling: &Resampling) -> KneeCurve {
+        let points: Vec<RatePoint> = self.groups.values().filter_map(Group::point).collect();
         let data = points
             .iter()
             .map(|point| Point { rate_per_s: point.rate_per_s, response_s: point.mean_ns / 1e9 });
@@ -70,7 +80,7 @@ impl KneeCurve {
                 points.len()
             )
         });
-        Self {
+        KneeCurve {
             at_rest_ns: fit.as_ref().map(|fit| {
                 let Interval { low, high } = fit.service_s;
                 (fit.knee.service_s * 1e9, low * 1e9, high * 1e9)
@@ -80,7 +90,7 @@ impl KneeCurve {
             }),
             residual_ratio: fit.as_ref().map(|fit| fit.residual_ratio),
             points,
-            overloaded_windows,
+            overloaded_windows: self.overloaded_windows,
             no_curve,
         }
     }
@@ -104,7 +114,7 @@ fn is_overloaded(window: &Window) -> bool {
 }
 
 /// Windows of one rate.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 struct Group {
     sent: u64,
     len_ns: u64,

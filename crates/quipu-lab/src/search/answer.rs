@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use stdx::units::Nanos;
 
 use super::Cause;
+use crate::fit::KneeCurve;
 
 /// What a trial came to.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -59,6 +60,9 @@ pub struct Capacity {
     pub is_precise: bool,
     /// All trials in their order.
     pub trials: Vec<Trial>,
+    /// The curve of response time by rate through the trials that passed: what queueing alone would
+    /// make of them, beside what was found.
+    pub curve: KneeCurve,
 }
 
 impl Capacity {
@@ -93,6 +97,23 @@ impl fmt::Display for Capacity {
         if !self.is_precise {
             f.write_str("; the search ended before it was as precise as asked")?;
         }
-        Ok(())
+        self.write_curve(f)
+    }
+}
+
+impl Capacity {
+    /// Writes where the curve ends, and how near to that the answer lies.
+    fn write_curve(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (Some((end, least, most)), Some(low)) =
+            (self.curve.capacity_per_s, self.highest_pass_per_s)
+        else {
+            return Ok(());
+        };
+        write!(
+            f,
+            "; by the curve s / (1 - rate / C) through the trials that passed, answers would take \
+             for ever at {end:.0}/s ({least:.0} to {most:.0}), and {low:.0}/s is {:.0} % of that",
+            100.0 * low / end
+        )
     }
 }

@@ -5,6 +5,7 @@ use stdx::prng::Prng;
 use stdx::units::Nanos;
 
 use super::{Ask, Capacity, Cause, Outcome, Search, Settings, TRIALS_MAX, Turn};
+use crate::finding::made_up::MadeUp;
 use crate::scenario::{Confirm, Rate};
 
 fn settings(from: u64) -> Settings {
@@ -26,7 +27,7 @@ fn run(settings: Settings, mut target: impl FnMut(Ask) -> Outcome) -> Capacity {
     loop {
         match search.turn() {
             Turn::Trial(ask) => search.take(target(ask)),
-            Turn::Over(capacity) => return capacity,
+            Turn::Over(capacity) => return *capacity,
         }
     }
 }
@@ -186,4 +187,28 @@ proptest! {
             prop_assert!(passed.iter().filter(|rate| rate.total_cmp(&low).is_eq()).count() >= 3);
         }
     }
+}
+
+#[test]
+fn the_curve_through_what_passed_stands_beside_the_answer() {
+    // One queue that serves 10,000/s; a promise of 5 ms is kept up to 8,000/s.
+    let response_ns = |rate: f64| (1e6 / (1.0 - rate / 10_000.0)) as u64;
+    let mut search = Search::new(Settings { precision: 0.2, ..settings(1_000) });
+    let found = loop {
+        match search.turn() {
+            Turn::Over(capacity) => break capacity,
+            Turn::Trial(ask) if ask.rate_per_s > 8_000.0 => search.take(failed(Cause::Latency)),
+            Turn::Trial(ask) => {
+                let response_ns = response_ns(ask.rate_per_s);
+                let requests = (0..ask.rate_per_s as u64).map(|_| response_ns);
+                search.remember(&MadeUp::answered(requests).finding());
+                search.take(Outcome::Pass);
+            }
+        }
+    };
+    let (end, least, most) = found.curve.capacity_per_s.expect("four rates passed");
+    assert!((9_900.0..10_100.0).contains(&end), "{end}");
+    assert!(least <= end && end <= most, "{least} {most}");
+    let text = found.to_string();
+    assert!(text.contains("8000/s is 80 % of that"), "{text}");
 }
