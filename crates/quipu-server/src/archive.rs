@@ -366,7 +366,8 @@ fn send_base(pin: &Pin<Os>, file: &std::fs::File, out: &mut Out) -> Result<(), S
     if pin.is_kept(&base) { Ok(()) } else { Err("history was given up for its room".to_owned()) }
 }
 
-fn line(told: &Told) -> Line {
+/// Returns what is sent of a thing that is told of a counter.
+pub fn line(told: &Told) -> Line {
     match told {
         Told::Oldest { base, counter } => Line::Oldest {
             frame: base.position,

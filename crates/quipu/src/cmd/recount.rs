@@ -7,8 +7,9 @@ use std::time::Duration;
 
 use anyhow::{Context as _, bail};
 use quipu_client::archive::{self, ArchiveError};
-use quipu_log::recount::{Told, recount};
+use quipu_log::recount::recount;
 use quipu_log::storage::os::{NetworkFileSystem, Os};
+use quipu_server::archive::line;
 use quipu_wire::http::percent;
 use quipu_wire::json::history::{Line, SlotLine, State, TokenLine};
 use stdx::time::utc_text;
@@ -76,19 +77,6 @@ fn from_directory(data: &Path, name: &str, print: Print<'_>) -> anyhow::Result<(
     });
     printed?;
     told.with_context(|| format!("in {path}"))
-}
-
-fn line(told: &Told) -> Line {
-    match told {
-        Told::Oldest { base, counter } => Line::Oldest {
-            frame: base.position,
-            time_s: u64::from(base.time_s),
-            state: (*counter).into(),
-        },
-        Told::Entry { frame, entry } => Line::change(*frame, entry),
-        Told::Passed { frame } => Line::Passed { frame: *frame },
-        Told::End { upto, counter } => Line::End { frame: *upto, state: (*counter).into() },
-    }
 }
 
 fn from_node(admin: &Admin, name: &str, print: Print<'_>) -> anyhow::Result<()> {
