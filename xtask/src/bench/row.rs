@@ -14,6 +14,10 @@ use crate::bench::statistics::{Spread, paired_ratios};
 /// for a tenth of the time moves a ratio by about as much.
 pub(crate) const FOREIGN_SHARE_MAX: f64 = 0.05;
 
+/// Beyond this CPU pressure, in percent, a cell that does not say what others used is doubtful. Source:
+/// the rule of the pacing bar.
+const PRESSURE_MAX: f64 = 10.0;
+
 /// What a row measured.
 #[derive(Debug)]
 pub(crate) struct Row {
@@ -24,6 +28,37 @@ pub(crate) struct Row {
     /// How it was measured, and what has to be known to read it.
     pub(crate) notes: Vec<String>,
     pub(crate) cells: Vec<Value>,
+}
+
+impl Row {
+    /// What makes its figures doubtful.
+    fn doubts(&self) -> Vec<String> {
+        let number = |cell: &Value, name: &str| cell.get(name).and_then(Value::as_f64);
+        let share = |cell: &Value| number(cell, "foreign_cpu_share");
+        let is_disturbed = |cell: &&Value| share(cell) > Some(FOREIGN_SHARE_MAX);
+        let is_pressed = |cell: &&Value| {
+            share(cell).is_none() && number(cell, "psi_cpu_some_avg10") > Some(PRESSURE_MAX)
+        };
+        let (disturbed, pressed) = (
+            self.cells.iter().filter(is_disturbed).count(),
+            self.cells.iter().filter(is_pressed).count(),
+        );
+        let cells = self.cells.len();
+        let told = |count: usize, what: String| {
+            (count > 0).then(|| format!("{}: in {count} of {cells} cells {what}", self.name))
+        };
+        let share = FOREIGN_SHARE_MAX * 100.0;
+        [
+            told(
+                disturbed,
+                format!("more than {share} % of the machine was stolen or used by others"),
+            ),
+            told(pressed, format!("CPU pressure was above {PRESSURE_MAX} % at the end")),
+        ]
+        .into_iter()
+        .flatten()
+        .collect()
+    }
 }
 
 /// A bar: what a ratio is of, what closes, what is aimed at.
@@ -171,20 +206,7 @@ impl Page {
     fn doubts(&self) -> Vec<String> {
         let mut doubts: Vec<String> =
             self.failures.iter().map(|(row, why)| format!("{row} FAILED: {why}")).collect();
-        for row in &self.rows {
-            let share = |cell: &&Value| cell.get("foreign_cpu_share")?.as_f64();
-            let disturbed = row.cells.iter().filter(|cell| share(cell) > Some(FOREIGN_SHARE_MAX));
-            let count = disturbed.count();
-            if count > 0 {
-                doubts.push(format!(
-                    "{}: in {count} of {} cells more than {} % of the machine was stolen or used by \
-                     others",
-                    row.name,
-                    row.cells.len(),
-                    FOREIGN_SHARE_MAX * 100.0
-                ));
-            }
-        }
+        doubts.extend(self.rows.iter().flat_map(Row::doubts));
         if self.options.get("is_trial") == Some(&Value::Bool(true)) {
             doubts.push("a trial, not a measurement".to_owned());
         }
@@ -250,5 +272,28 @@ mod tests {
     fn a_cell_is_brief_and_takes_more_fields() {
         let cell = with(json!({ "a": 1.0 / 3.0 }), json!({ "b": 2, "c": "d" }));
         assert_eq!(brief(&cell), "a=0.333 b=2 c=d");
+    }
+
+    #[test]
+    fn cells_of_a_busy_machine_are_doubted() {
+        let row = |cells: &[Value]| Row {
+            name: "r",
+            lines: Vec::new(),
+            table: Vec::new(),
+            notes: Vec::new(),
+            cells: cells.to_vec(),
+        };
+        let pressed = json!({ "psi_cpu_some_avg10": 12.0 });
+        // Where it is known what others used, the pressure is of the load itself.
+        let own = json!({ "psi_cpu_some_avg10": 90.0, "foreign_cpu_share": 0.01 });
+        let disturbed = json!({ "foreign_cpu_share": 0.2 });
+        assert_eq!(row(std::slice::from_ref(&own)).doubts(), [] as [&str; 0]);
+        assert_eq!(
+            row(&[pressed, own, disturbed]).doubts(),
+            [
+                "r: in 1 of 3 cells more than 5 % of the machine was stolen or used by others",
+                "r: in 1 of 3 cells CPU pressure was above 10 % at the end"
+            ]
+        );
     }
 }

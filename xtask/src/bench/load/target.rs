@@ -7,6 +7,10 @@ use std::process::{Child, ChildStdout, Command, Stdio};
 use anyhow::{Context, Result, bail};
 use serde_json::Value;
 
+/// Where the target runs: a generator of ours takes the last CPU first, and a target that the kernel
+/// moves there would be measured as the generator's lag.
+const CPU: &str = "0";
+
 /// A target that answers at once. Dropping it ends it.
 #[derive(Debug)]
 pub(super) struct Target {
@@ -22,12 +26,13 @@ impl Target {
     /// # Errors
     /// It does not start.
     pub(super) fn start(quipu: &Path, stall: Option<(&str, &str)>) -> Result<Self> {
-        let mut command = Command::new(quipu);
-        command.args(["load", "stall"]).stdin(Stdio::null()).stdout(Stdio::piped());
+        let mut command = Command::new("taskset");
+        command.args(["--cpu-list", CPU]).arg(quipu).args(["load", "stall"]);
+        command.stdin(Stdio::null()).stdout(Stdio::piped());
         if let Some((after, lasting)) = stall {
             command.args(["--after", after, "--for", lasting]);
         }
-        let mut child = command.spawn().context("starting quipu load stall")?;
+        let mut child = command.spawn().context("starting quipu load stall by taskset")?;
         let mut lines = BufReader::new(child.stdout.take().context("it has no output")?);
         let mut line = String::new();
         lines.read_line(&mut line)?;
