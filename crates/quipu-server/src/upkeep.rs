@@ -57,7 +57,8 @@ pub(crate) fn commit_loop(hub: &Hub) {
     let mut flushed = Stopwatch::start();
     let mut frames = 0;
     while !hub.is_stopping() {
-        let company = if hub.was_asked_meanwhile() { linger.max(share(hub)) } else { linger };
+        let sync_mean = Duration::from_nanos(hub.sync_mean_ns());
+        let company = company(linger, sync_mean, hub.was_asked_meanwhile());
         let rang = hub.commit_bell.wait(mark.min(flush));
         if rang {
             wait_for_company(hub, company);
@@ -77,9 +78,10 @@ pub(crate) fn commit_loop(hub: &Hub) {
     let _failed = hub.commit().is_err();
 }
 
-/// The part of a sync that the clients of the last one may take to come back.
-fn share(hub: &Hub) -> Duration {
-    Duration::from_nanos(hub.sync_mean_ns()) / COMPANY_SHARE
+/// How long a commit that is asked for waits for others. Where somebody asked while the last one was
+/// made, the clients of that one may take a part of a sync to come back.
+fn company(linger: Duration, sync_mean: Duration, was_asked_meanwhile: bool) -> Duration {
+    if was_asked_meanwhile { linger.max(sync_mean / COMPANY_SHARE) } else { linger }
 }
 
 /// Lingers: others may join the commit that is asked for, unless there is enough already.
@@ -263,5 +265,27 @@ pub(crate) fn finish(hub: &Hub) {
         reach(Point::ShutdownCommitted);
         hub.mark();
         reach(Point::ShutdownMarked);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::company;
+
+    #[test]
+    fn only_those_who_would_take_turns_wait_for_each_other() {
+        let check = |linger_us, sync_us, was_asked, expected_us| {
+            let us = Duration::from_micros;
+            assert_eq!(company(us(linger_us), us(sync_us), was_asked), us(expected_us));
+        };
+        // A lone client is not kept waiting, however slow the disk.
+        check(0, 8_000, false, 0);
+        check(0, 8_000, true, 1_000);
+        // What was configured is waited for in any case.
+        check(50, 80, true, 50);
+        check(2_000, 8_000, true, 2_000);
+        check(50, 8_000, false, 50);
     }
 }
