@@ -1,10 +1,13 @@
 //! Whether every increment was counted once: what was asked, what was acknowledged, what is there.
 //!
-//! With tokens, a request without an answer is sent again until it has one, so what is counted is
-//! exactly what was asked. Without them, what has no answer may have been counted or not: the truth
-//! lies between what was acknowledged and what was asked. Both are one rule over what is still open.
+//! With tokens, a request without an answer is sent again after the plan until it has one
+//! ([`crate::settle`]), so what is counted is exactly what was asked. Without them, what has no answer
+//! may have been counted or not: the truth lies between what was acknowledged and what was asked. Both
+//! are one rule over what is still open.
 
 use serde::{Deserialize, Serialize};
+
+use crate::settle::Settlement;
 
 /// What one thread asked of the keys of a source and what it was told. Memory: 24 bytes per key.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -49,6 +52,9 @@ pub struct Conservation {
     pub wrong_keys: u64,
     /// Whether all of it had an answer, so that what is counted must be exactly what was sent.
     pub is_settled: bool,
+    /// What became of the requests that had no answer when the plan ended.
+    #[serde(default)]
+    pub settlement: Settlement,
 }
 
 /// A key that lost or doubled.
@@ -117,6 +123,7 @@ impl Books {
             wrong: Vec::new(),
             wrong_keys: 0,
             is_settled: self.keys.iter().all(|entry| entry.open_up == 0 && entry.open_down == 0),
+            settlement: Settlement::default(),
         };
         let entries = (0..).zip(&self.keys).zip(counted.chain(std::iter::repeat(0)));
         for ((index, entry), counted) in entries {
@@ -170,21 +177,30 @@ impl Conservation {
         self.wrong_keys == 0
     }
 
+    /// Adds what became of the requests that had no answer when the plan ended.
+    #[must_use]
+    pub fn with(self, settlement: Settlement) -> Self {
+        Self { settlement, ..self }
+    }
+
     /// Returns one sentence that says what became of what was asked.
     pub fn sentence(&self) -> String {
         let Balance { sent, acknowledged, counted, lost, doubled } = &self.total;
         let sums = format!("sent {sent}, acknowledged {acknowledged}, counted {counted}");
-        let keys = self.wrong_keys;
-        match (self.holds(), self.is_settled) {
-            (true, true) => format!("conserved: {sums}, over {} keys", self.keys),
-            (true, false) => format!(
-                "conserved: {sums}, over {} keys; what had no answer may or may not be counted",
-                self.keys
-            ),
-            (false, _) => {
-                format!("NOT conserved: {sums}; lost {lost}, doubled {doubled} on {keys} keys")
-            }
+        let mut text = if self.holds() {
+            format!("conserved: {sums}, over {} keys", self.keys)
+        } else {
+            let keys = self.wrong_keys;
+            format!("NOT conserved: {sums}; lost {lost}, doubled {doubled} on {keys} keys")
+        };
+        if !self.is_settled && self.settlement.unsettled == 0 {
+            text += "; what had no answer may or may not be counted";
         }
+        for said in self.settlement.sentences() {
+            text += "; ";
+            text += &said;
+        }
+        text
     }
 
     /// Keeps a wrong key if it is among the worst.
@@ -201,6 +217,7 @@ impl Conservation {
 #[cfg(test)]
 mod tests {
     use super::{Books, Conservation, NAMED_MAX};
+    use crate::settle::Settlement;
 
     fn compare(books: &Books, counted: &[i64]) -> Conservation {
         books.compare(counted.iter().copied(), |index| format!("k{index}"))
@@ -237,6 +254,26 @@ mod tests {
         assert_eq!(
             lost.sentence(),
             "NOT conserved: sent 10, acknowledged 10, counted 9; lost 1, doubled 0 on 1 keys"
+        );
+    }
+
+    #[test]
+    fn what_became_of_the_unanswered_is_said() {
+        let check = |settlement: Settlement, expected: &str| {
+            let found = compare(&one_open(), &[4, 5]).with(settlement);
+            let sums = "conserved: sent 10, acknowledged 8, counted 9, over 2 keys; ";
+            assert_eq!(found.sentence(), format!("{sums}{expected}"));
+        };
+        let none = Settlement::default();
+        check(none, "what had no answer may or may not be counted");
+        check(
+            Settlement { unwritten: 3, retried: 5, settled: 4, unsettled: 1, ..none },
+            "3 were never written and are not sent; 5 without an answer were sent again, 4 settled; \
+             1 may or may not be counted",
+        );
+        check(
+            Settlement { unsettled: 2, untokened: 1, forgotten: 1, ..none },
+            "2 may or may not be counted (1 without a token, 1 not remembered)",
         );
     }
 

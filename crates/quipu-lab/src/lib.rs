@@ -7,7 +7,8 @@
 //! What comes back goes through [`backlog`] (what happens to a slot that is due), [`failure`],
 //! [`recording`] and [`window`] into [`finding`], which everything that reports reads: [`page`] for a
 //! terminal, [`html`] for a browser, [`hlog`], [`hgrm`], [`k6`], [`benchfmt`] and [`junit`] for other
-//! programs; [`report`] has a list of them. [`abort`] ends a run early.
+//! programs; [`report`] has a list of them. [`abort`] ends a run early;
+//! [`settle`] says what is sent again after its end.
 //!
 //! Nothing here reads a clock or a file, opens a socket or starts a thread. Everything that is
 //! drawn follows from the seed of the scenario and the number of the slot, so that the same
@@ -41,6 +42,7 @@ pub mod request;
 pub mod scenario;
 pub mod schedule;
 pub mod search;
+pub mod settle;
 pub mod slo;
 pub mod slot;
 pub mod template;

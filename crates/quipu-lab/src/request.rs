@@ -10,7 +10,7 @@ use stdx::hash::{hash64, hash128};
 use stdx::prng::Prng;
 
 use crate::data::SOURCES_MAX;
-use crate::scenario::{Counts, Delta, Operation, Scenario, Source};
+use crate::scenario::{Counts, Delta, Operation, Scenario, Source, Tokens};
 use crate::slot::Slot;
 
 /// What tells one run of a scenario from another.
@@ -26,6 +26,8 @@ pub struct Run {
 #[derive(Debug, Clone)]
 pub struct Requests {
     operations: Arc<[Operation]>,
+    /// Of each operation.
+    tokens: Arc<[Tokens]>,
     sources: Arc<[Source]>,
     delta: Delta,
     weights: u32,
@@ -46,14 +48,31 @@ pub struct Drawn {
     pub delta: i64,
 }
 
+/// A stream of tokens. A connection has one at a time, and leaves it for the next when a request on it
+/// failed: a later place in the same stream would say that the failed one had been counted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+pub struct Stream {
+    /// The number of the connection.
+    pub connection: u32,
+    /// How many it has left.
+    pub turn: u32,
+}
+
 /// All that a template is filled from.
 #[derive(Debug, Clone, Copy)]
 pub struct Filling<'r> {
     /// What was drawn.
     pub drawn: Drawn,
-    /// The number of the stream on which it is sent, such as that of the connection.
-    pub stream: u32,
+    /// The stream in which it is sent.
+    pub stream: Stream,
     requests: &'r Requests,
+}
+
+impl Stream {
+    /// Returns the first stream of a connection.
+    pub fn of(connection: u32) -> Self {
+        Self { connection, turn: 0 }
+    }
 }
 
 impl Requests {
@@ -61,6 +80,7 @@ impl Requests {
     pub fn new(scenario: &Scenario, run: Run) -> Self {
         Self {
             operations: scenario.operations.as_slice().into(),
+            tokens: scenario.operations.iter().map(Operation::tokens).collect(),
             sources: scenario.data.as_slice().into(),
             delta: scenario.delta,
             weights: scenario.operations.iter().map(|operation| operation.weight).sum(),
@@ -88,7 +108,7 @@ impl Requests {
     }
 
     /// Returns what templates are filled from for a request on a stream.
-    pub fn filling(&self, drawn: Drawn, stream: u32) -> Filling<'_> {
+    pub fn filling(&self, drawn: Drawn, stream: Stream) -> Filling<'_> {
         Filling { drawn, stream, requests: self }
     }
 
@@ -100,6 +120,11 @@ impl Requests {
     /// Returns the sources of keys; [`Drawn::keys`] has an index for each.
     pub fn sources(&self) -> &[Source] {
         &self.sources
+    }
+
+    /// Returns what makes the request of a slot recognisable when it comes again.
+    pub fn tokens(&self, drawn: &Drawn) -> Tokens {
+        self.tokens.get(usize::from(drawn.operation)).copied().unwrap_or(Tokens::None)
     }
 
     /// Returns how much a request adds to its first key, as far as conservation is concerned.

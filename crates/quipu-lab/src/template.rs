@@ -168,7 +168,11 @@ fn fill(hole: Hole, filling: &Filling<'_>, out: &mut Vec<u8>) {
             out.extend_from_slice(b"lab-");
             write_hex(&filling.run().to_be_bytes(), out);
             out.push(b'-');
-            write_whole(filling.stream, out);
+            write_whole(filling.stream.connection, out);
+            if filling.stream.turn > 0 {
+                out.push(b'-');
+                write_whole(filling.stream.turn, out);
+            }
         }
         Hole::Sequence => write_whole(filling.drawn.slot.number + 1, out),
     }

@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 
 use quipu_lab::failure::Failure;
+use quipu_lab::request;
 use quipu_lab::slot::Slot;
 
 use crate::driver::{Done, Driver};
@@ -21,7 +22,11 @@ const BACKOFF_NS_MAX: u64 = 250_000_000;
 pub(crate) struct Flight {
     pub(crate) slot: Slot,
     pub(crate) sent_ns: u64,
+    /// The stream of its token.
+    pub(crate) tokens: request::Stream,
     tag: u64,
+    /// Where it begins in all that was said on the connection.
+    start: u64,
 }
 
 /// A request that came to its end.
@@ -29,6 +34,8 @@ pub(crate) struct Flight {
 pub(crate) struct Landing {
     pub(crate) flight: Flight,
     pub(crate) outcome: Result<(), Failure>,
+    /// Whether any of it went to the socket. What did not was never asked.
+    pub(crate) is_written: bool,
 }
 
 /// How far a connection is.
@@ -73,12 +80,16 @@ pub(crate) struct Connection<D> {
     /// Whether it is among those with bytes to write.
     pub(crate) is_dirty: bool,
     driver: D,
+    /// The stream of tokens of what is sent next.
+    tokens: request::Stream,
     flights: VecDeque<Flight>,
     input: Vec<u8>,
     start: usize,
     end: usize,
     output: Vec<u8>,
     written: usize,
+    /// How much was said before what `output` holds.
+    said: u64,
     done: Vec<Done>,
     /// Requests sent since it was opened.
     sent: u64,
@@ -88,7 +99,8 @@ pub(crate) struct Connection<D> {
 }
 
 impl<D: Driver> Connection<D> {
-    pub(crate) fn new(mut driver: D) -> Self {
+    /// Makes the connection of this number, which names its streams of tokens.
+    pub(crate) fn new(number: u32, mut driver: D) -> Self {
         let depth = driver.depth();
         let mut output = Vec::new();
         driver.open(&mut output);
@@ -99,12 +111,14 @@ impl<D: Driver> Connection<D> {
             queue: Queue::None,
             is_dirty: false,
             driver,
+            tokens: request::Stream::of(number),
             flights: VecDeque::with_capacity(depth),
             input: vec![0; INPUT_BYTES],
             start: 0,
             end: 0,
             output,
             written: 0,
+            said: 0,
             done: Vec::new(),
             sent: 0,
             reached_ns: None,
@@ -178,8 +192,9 @@ impl<D: Driver> Connection<D> {
 
     /// Appends the request of a slot to what is to be written.
     pub(crate) fn send(&mut self, slot: Slot, now_ns: u64) {
-        let tag = self.driver.send(&slot, &mut self.output);
-        self.flights.push_back(Flight { slot, sent_ns: now_ns, tag });
+        let (tokens, start) = (self.tokens, self.said + self.output.len() as u64);
+        let tag = self.driver.send(&slot, tokens, &mut self.output);
+        self.flights.push_back(Flight { slot, sent_ns: now_ns, tokens, tag, start });
         self.sent += 1;
     }
 
@@ -196,6 +211,7 @@ impl<D: Driver> Connection<D> {
                 Moved::End | Moved::Broken(_) => return Err(Failure::Write),
             }
         }
+        self.said += self.written as u64;
         self.output.clear();
         self.written = 0;
         match stream.flush() {
@@ -269,7 +285,8 @@ impl<D: Driver> Connection<D> {
         for done in self.done.drain(..) {
             let place = self.flights.iter().position(|flight| flight.tag == done.tag);
             if let Some(flight) = place.and_then(|place| self.flights.remove(place)) {
-                landings.push(Landing { flight, outcome: done.outcome });
+                leave(&mut self.tokens, &flight, done.outcome);
+                landings.push(Landing { flight, outcome: done.outcome, is_written: true });
             }
         }
     }
@@ -287,22 +304,33 @@ impl<D: Driver> Connection<D> {
             }
             let flight = *flight;
             self.flights.pop_front();
-            landings.push(Landing { flight, outcome: Err(Failure::Timeout) });
+            let outcome = Err(Failure::Timeout);
+            leave(&mut self.tokens, &flight, outcome);
+            let is_written = flight.start < self.said + self.written as u64;
+            landings.push(Landing { flight, outcome, is_written });
         }
         true
     }
 
     /// Takes the connection down; all that is under way ends with `failure`.
     pub(crate) fn end(&mut self, failure: Failure, landings: &mut Vec<Landing>) {
-        let ended = self.flights.drain(..);
-        landings.extend(ended.map(|flight| Landing { flight, outcome: Err(failure) }));
+        let (written, outcome) = (self.said + self.written as u64, Err(failure));
+        for flight in self.flights.drain(..) {
+            leave(&mut self.tokens, &flight, outcome);
+            landings.push(Landing { flight, outcome, is_written: flight.start < written });
+        }
         self.stream = None;
         self.reached_ns = None;
         self.is_watched_for_writing = false;
-        (self.start, self.end, self.written) = (0, 0, 0);
+        (self.start, self.end, self.written, self.said) = (0, 0, 0, 0);
         self.output.clear();
         self.driver.open(&mut self.output);
         self.sent = 0;
+    }
+
+    /// Returns what is said on it, for saying more of it elsewhere.
+    pub(crate) fn into_driver(self) -> D {
+        self.driver
     }
 
     /// Leaves the connection down for a while, longer from failure to failure.
@@ -310,5 +338,12 @@ impl<D: Driver> Connection<D> {
         let wait_ns = (BACKOFF_NS_MIN << self.failures.min(10)).min(BACKOFF_NS_MAX);
         self.state = State::Down(now_ns + wait_ns);
         self.failures += 1;
+    }
+}
+
+/// Leaves the stream of a request that failed: a later place in it would say that this one counted.
+fn leave(tokens: &mut request::Stream, flight: &Flight, outcome: Result<(), Failure>) {
+    if outcome.is_err() && flight.tokens == *tokens {
+        tokens.turn += 1;
     }
 }

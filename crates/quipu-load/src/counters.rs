@@ -3,16 +3,16 @@
 use std::io::{self, Read as _, Write as _};
 use std::time::Duration;
 
-use quipu_lab::conservation::Books;
+use quipu_lab::conservation::Conservation;
 use quipu_lab::data::Keys;
-use quipu_lab::failure::Failure;
-use quipu_lab::request::Requests;
+use quipu_lab::request::{Requests, Stream};
 use quipu_lab::scenario::{Counts, Protocol, Scenario};
 use quipu_lab::slo::Measure;
 use quipu_lab::slot::Slot;
 use serde_json::{Value, json};
 
 use crate::driver::resp::{self, bulk, length};
+use crate::ledger::{Account, Ledger};
 use crate::link::{Endpoint, Link};
 
 /// How many counters are read at once: a request of some kilobytes.
@@ -23,49 +23,6 @@ const KEYS_MAX: u32 = 1_000_000;
 const PATIENCE: Duration = Duration::from_secs(10);
 /// Where a node has its counters.
 const COUNTERS: &[u8] = b"/v1/default/counters/";
-
-/// What one thread asked of the counters and what it was told.
-#[derive(Debug, Clone)]
-pub(crate) struct Ledger {
-    requests: Requests,
-    source: usize,
-    books: Books,
-}
-
-impl Ledger {
-    /// Notes that a request is under way.
-    pub(crate) fn sent(&mut self, slot: &Slot) {
-        let (key, amount) = self.entry(slot);
-        self.books.sent(key, amount);
-    }
-
-    /// Notes how a request ended. What the target refused it did not count, with the exceptions that
-    /// say so; whatever else went wrong may have been counted.
-    pub(crate) fn ended(&mut self, slot: &Slot, outcome: Result<(), Failure>) {
-        let (key, amount) = self.entry(slot);
-        match outcome {
-            Ok(()) => self.books.acknowledged(key, amount),
-            Err(Failure::Resp(word)) if word.as_str() != "UNKNOWN" => {
-                self.books.refused(key, amount);
-            }
-            Err(
-                Failure::Status4xx | Failure::Status429 | Failure::RefusedStream | Failure::GoAway,
-            ) => self.books.refused(key, amount),
-            Err(_) => {}
-        }
-    }
-
-    /// Returns the books.
-    pub(crate) fn into_books(self) -> Books {
-        self.books
-    }
-
-    fn entry(&self, slot: &Slot) -> (u32, i64) {
-        let drawn = self.requests.draw(*slot);
-        let key = drawn.keys.get(self.source).copied().unwrap_or(0);
-        (key, self.requests.amount(&drawn))
-    }
-}
 
 /// The counters of a target that a scenario adds to.
 #[derive(Debug)]
@@ -100,8 +57,7 @@ impl Counters {
         let keys = scenario.data.get(source).map(|source| source.keys.clone());
         let keys =
             keys.filter(|keys| keys.count() <= KEYS_MAX).ok_or_else(|| why("too many keys"))?;
-        let books = Books::new(keys.count());
-        let ledger = Ledger { requests: requests.clone(), source, books };
+        let ledger = Ledger::new(requests.clone(), source, keys.count());
         let protocol = scenario.target.protocol;
         let endpoint = endpoint.cloned();
         let endpoint = endpoint.ok_or_else(|| why("counters are read over HTTP/1.1"))?;
@@ -110,22 +66,20 @@ impl Counters {
         Ok(counters)
     }
 
-    /// Returns an empty ledger for one thread.
-    pub(crate) fn ledger(&self) -> Ledger {
-        self.ledger.clone()
+    /// Returns an empty ledger for one of `threads`.
+    pub(crate) fn ledger(&self, threads: u32) -> Ledger {
+        self.ledger.share(threads)
     }
 
     /// Reads the counters again and compares them with the books of all threads.
     ///
     /// # Errors
     /// Why they cannot be read.
-    pub(crate) fn compare(
-        &self,
-        books: &Books,
-    ) -> Result<quipu_lab::conservation::Conservation, String> {
+    pub(crate) fn compare(&self, account: &Account) -> Result<Conservation, String> {
         let after = self.read()?;
         let counted = after.iter().zip(&self.before).map(|(after, before)| after - before);
-        Ok(books.compare(counted, |index| self.keys.name(index)))
+        let found = account.books.compare(counted, |index| self.keys.name(index));
+        Ok(found.with(account.settlement))
     }
 
     fn read(&self) -> Result<Vec<i64>, String> {
@@ -151,7 +105,12 @@ fn is_asked_for(scenario: &Scenario) -> bool {
     checks.flat_map(|check| check.measures().cloned().collect::<Vec<_>>()).any(|measure| {
         matches!(
             measure,
-            Measure::Conserved | Measure::Acknowledged | Measure::Counted | Measure::Asked
+            Measure::Conserved
+                | Measure::Acknowledged
+                | Measure::Counted
+                | Measure::Asked
+                | Measure::Retried
+                | Measure::Unsettled
         )
     })
 }
@@ -167,7 +126,7 @@ fn source(scenario: &Scenario) -> Option<usize> {
 /// Whether the slots of a scenario go where a node has its counters.
 fn is_node(requests: &Requests) -> bool {
     let drawn = requests.draw(Slot { number: 0, phase: 0, due_ns: 0 });
-    let filling = requests.filling(drawn, 0);
+    let filling = requests.filling(drawn, Stream::of(0));
     requests.operations().iter().all(|operation| match &operation.request {
         quipu_lab::scenario::Request::Resp(_) => true,
         quipu_lab::scenario::Request::Http(request) => {

@@ -10,6 +10,7 @@ pub mod http2;
 pub mod resp;
 
 use quipu_lab::failure::Failure;
+use quipu_lab::request::Stream;
 use quipu_lab::slot::Slot;
 
 /// One request that came to its end.
@@ -26,9 +27,10 @@ pub trait Driver {
     /// Prepares for a new connection: forgets all of the last one, and appends what is said first.
     fn open(&mut self, output: &mut Vec<u8>);
 
-    /// Appends the request of `slot` and returns the tag that its end will carry. Protocols that
-    /// answer in order count up; others may take their own number, such as that of a stream.
-    fn send(&mut self, slot: &Slot, output: &mut Vec<u8>) -> u64;
+    /// Appends the request of `slot`, with tokens of `stream`, and returns the tag that its end will
+    /// carry. Protocols that answer in order count up; others may take their own number, such as that
+    /// of a stream of theirs.
+    fn send(&mut self, slot: &Slot, stream: Stream, output: &mut Vec<u8>) -> u64;
 
     /// Takes what it can of `input`, appends the ends that it found and what must be said now (an
     /// acknowledgement of settings, say), and returns how many bytes it took. The rest is given

@@ -1,11 +1,10 @@
 //! A load test that runs: threads, sockets, probes.
 //!
 //! Reading order: [`run`] (the wiring), `thread` (the one loop) with `source` (where slots come
-//! from), `connection`, `stream` and `tls`,
-//! `wait` and `notes` (what is noted), [`driver`] (what is said on a
-//! connection), `collect` (windows of all threads), `probe` and `environment` (the machine), `report`
-//! (the finding). [`selftest`] runs all of it against [`stall`], of which the truth is known;
-//! [`serve`] is all of it as a service.
+//! from), `connection`, `stream` and `tls`, `wait`, `notes` and `ledger` (what is noted), [`driver`]
+//! (what is said on a connection), `resend` (what comes after the plan), `collect` (windows of all
+//! threads), `probe` and `environment` (the machine), `report` (the finding). [`selftest`] runs all of
+//! it against [`stall`], of which the truth is known; [`serve`] is all of it as a service.
 
 mod clock;
 mod collect;
@@ -14,6 +13,7 @@ mod counters;
 pub mod driver;
 mod environment;
 mod greeting;
+mod ledger;
 pub mod levels;
 mod link;
 mod notes;
@@ -21,6 +21,7 @@ pub mod pairs;
 mod pin;
 mod probe;
 mod report;
+mod resend;
 pub mod run;
 pub mod runner;
 pub mod search;

@@ -5,13 +5,13 @@
 
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError};
 
-use quipu_lab::conservation::Books;
 use quipu_lab::failure::Failure;
 use quipu_lab::recording::{Recording, Sample};
 use quipu_lab::slot::Slot;
 use quipu_lab::window::{WINDOW_NS, WindowSum};
 
-use crate::counters::Ledger;
+use crate::connection::Landing;
+use crate::ledger::Ledger;
 
 /// What was noted of one phase in one window.
 #[derive(Debug, Default)]
@@ -99,6 +99,9 @@ impl Notes {
 
     /// Notes that a request was tried and got no connection.
     pub(crate) fn unconnected(&mut self, slot: &Slot, failure: Failure, now_ns: u64) {
+        if let Some(ledger) = &mut self.ledger {
+            ledger.unwritten();
+        }
         self.tried(slot);
         let response_ns = now_ns - slot.due_ns.min(now_ns);
         let sample = Sample { response_ns, service_ns: 0, lag_ns: response_ns };
@@ -112,25 +115,20 @@ impl Notes {
     }
 
     /// Notes the end of a request that was under way.
-    pub(crate) fn ended(
-        &mut self,
-        slot: &Slot,
-        sent_ns: u64,
-        outcome: Result<(), Failure>,
-        now_ns: u64,
-    ) {
+    pub(crate) fn ended(&mut self, landing: &Landing, now_ns: u64) {
         self.integrate(now_ns);
         self.in_flight -= 1;
         if let Some(ledger) = &mut self.ledger {
-            ledger.ended(slot, outcome);
+            ledger.ended(landing);
         }
+        let (slot, sent_ns) = (landing.flight.slot, landing.flight.sent_ns);
         let sample = Sample {
             response_ns: now_ns.saturating_sub(slot.due_ns),
             service_ns: now_ns.saturating_sub(sent_ns),
             lag_ns: sent_ns.saturating_sub(slot.due_ns),
         };
         let recording = self.part(slot.phase);
-        match outcome {
+        match landing.outcome {
             Ok(()) => recording.ok(sample),
             Err(failure) => recording.failed(failure, sample),
         }
@@ -170,14 +168,14 @@ impl Notes {
         }
     }
 
-    /// Ends the last window and returns the books, if they were kept.
-    pub(crate) fn finish(mut self, now_ns: u64) -> Option<Books> {
+    /// Ends the last window and returns the ledger, if one was kept.
+    pub(crate) fn finish(mut self, now_ns: u64) -> Option<Ledger> {
         let end_ns = now_ns.max(self.sum.start_ns + 1);
         // At the end of all there is time to wait.
         let handover = self.handover(end_ns, true);
         // A collector that is gone wants nothing more.
         drop(self.channels.to_collector.send(handover));
-        self.ledger.map(Ledger::into_books)
+        self.ledger
     }
 
     fn hand_over(&mut self, end_ns: u64, is_last: bool) -> bool {

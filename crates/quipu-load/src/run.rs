@@ -8,7 +8,7 @@ use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread::{Builder, Scope, ScopedJoinHandle, scope};
 
 use quipu_lab::abort::Abort;
-use quipu_lab::conservation::{Books, Conservation};
+use quipu_lab::conservation::Conservation;
 use quipu_lab::failure::Failure;
 use quipu_lab::finding::{self, Finding};
 use quipu_lab::recording::Latencies;
@@ -27,12 +27,14 @@ use crate::driver::http2::encode::Fields;
 use crate::driver::resp::Resp;
 use crate::environment;
 use crate::greeting::Greeting;
+use crate::ledger::Account;
 use crate::notes::{Channels, Handover, Notes, Part};
 use crate::pin;
 use crate::probe;
 use crate::report;
+use crate::resend::Resend;
 use crate::source::{Source, share};
-use crate::thread::{Found, Lane, Plan};
+use crate::thread::{Lane, Plan};
 use crate::tls::TlsError;
 
 /// How long after all connections are made the schedule starts: time for every thread to wait for it.
@@ -121,18 +123,16 @@ pub fn run(
     match target.protocol {
         Protocol::Resp => {
             let pipeline = pipeline(&ask.scenario);
-            setup.run(watch, &|stream| Resp::new(requests.clone(), stream, pipeline))
+            setup.run(watch, &|| Resp::new(requests.clone(), pipeline))
         }
         Protocol::Http(_) if setup.greeting.is_http2 => {
             let fields = Fields::new(&requests, &host_header(target), target.tls.is_some());
             let fields = Arc::new(fields);
-            setup.run(watch, &|connection| {
-                Http2::new(requests.clone(), Arc::clone(&fields), connection, target.pipeline)
-            })
+            setup.run(watch, &|| Http2::new(requests.clone(), Arc::clone(&fields), target.pipeline))
         }
         Protocol::Http(_) => {
             let host = host_header(target);
-            setup.run(watch, &|stream| Http::new(requests.clone(), stream, &host))
+            setup.run(watch, &|| Http::new(requests.clone(), &host))
         }
     }
 }
@@ -193,7 +193,14 @@ type Readiness = Result<Option<String>, RunError>;
 struct Sender<'scope> {
     go: SyncSender<Clock>,
     ready: Receiver<Readiness>,
-    handle: ScopedJoinHandle<'scope, Option<(finding::Thread, Found)>>,
+    handle: ScopedJoinHandle<'scope, Option<Ended>>,
+}
+
+/// What a thread leaves when all is done.
+struct Ended {
+    thread: finding::Thread,
+    handshakes: Option<Latencies>,
+    account: Option<Account>,
 }
 
 impl<'a> Setup<'a> {
@@ -227,11 +234,11 @@ impl<'a> Setup<'a> {
         })
     }
 
-    /// Runs with drivers that `make` makes by the number of their connection.
+    /// Runs with drivers that `make` makes.
     fn run<D: Driver>(
         &self,
         watch: &mut dyn FnMut(&Window),
-        make: &(dyn Fn(u32) -> D + Sync),
+        make: &(dyn Fn() -> D + Sync),
     ) -> Result<Finding, RunError> {
         let environment = environment::read(
             self.ask.scenario.target.protocol,
@@ -278,7 +285,7 @@ impl<'a> Setup<'a> {
         scope: &'scope Scope<'scope, '_>,
         thread: u32,
         channels: Channels,
-        (make, allowed): (&'scope (dyn Fn(u32) -> D + Sync), &'scope [usize]),
+        (make, allowed): (&'scope (dyn Fn() -> D + Sync), &'scope [usize]),
     ) -> Result<Sender<'scope>, RunError> {
         let (go, start) = sync_channel(1);
         let (tell, ready) = sync_channel(1);
@@ -305,14 +312,15 @@ impl<'a> Setup<'a> {
         &self,
         thread: u32,
         channels: Channels,
-        make: &(dyn Fn(u32) -> D + Sync),
+        make: &(dyn Fn() -> D + Sync),
     ) -> Result<Lane<D>, RunError> {
         let scenario = &self.ask.scenario;
         let mine = |whole: u32| share(whole, thread, self.threads);
         let connections = scenario.target.connections.max(1);
-        let before: u32 = (0..thread).map(|other| share(connections, other, self.threads)).sum();
         let plan = Plan {
             endpoint: self.greeting.endpoint.clone(),
+            first: (0..thread).map(|other| share(connections, other, self.threads)).sum(),
+            seed: scenario.seed,
             late: scenario.arrival.late,
             pacing: scenario.arrival.pacing,
             fills: scenario.arrival.model != Model::Open,
@@ -327,9 +335,9 @@ impl<'a> Setup<'a> {
             stop: Arc::clone(&self.stop),
         };
         let source = Source::new(scenario, &self.schedule, thread, self.threads);
-        let ledger = self.counters.as_ref().map(Counters::ledger);
+        let ledger = self.counters.as_ref().map(|counters| counters.ledger(self.threads));
         let notes = Notes::new(thread, self.phase_ends_ns(), channels, ledger);
-        let drivers = (0..mine(connections)).map(|place| make(before + place)).collect();
+        let drivers = (0..mine(connections)).map(|_| make()).collect();
         let mut lane = Lane::new(plan, source, notes, drivers)?;
         let failed = |failure| self.failed(failure);
         lane.connect().map_err(failed)?;
@@ -378,34 +386,35 @@ impl<'a> Setup<'a> {
                 self.stop.store(true, Ordering::Relaxed);
             }
         });
-        let ended = senders.into_iter().filter_map(|sender| sender.handle.join().ok().flatten());
-        let (threads, found): (Vec<_>, Vec<_>) = ended.unzip();
+        // All windows are there; what threads send again after them is no part of what was measured.
         let lasted_ns = clock.now_ns();
         if let Some(server) = &mut server {
             server.cpu_ns = probe::cpu_ns(server.pid).saturating_sub(server_cpu_ns);
         }
         let machine = before.until(&probe::Counters::read(), lasted_ns);
-        let (conservation, mut notes) = self.conservation(&found);
+        let ended = senders.into_iter().filter_map(|sender| sender.handle.join().ok().flatten());
+        let ended: Vec<_> = ended.collect();
+        let (conservation, mut notes) = self.conservation(&ended);
         notes.extend(aborted);
         Measured {
             gathered,
-            threads,
+            handshakes: handshakes(&ended),
+            threads: ended.into_iter().map(|ended| ended.thread).collect(),
             machine,
             server,
             started_wall_ms,
             lasted_ns,
             notes,
             conservation,
-            handshakes: handshakes(&found),
         }
     }
 
     /// Compares what the target counted with the books of all threads.
-    fn conservation(&self, found: &[Found]) -> (Option<Conservation>, Vec<String>) {
+    fn conservation(&self, ended: &[Ended]) -> (Option<Conservation>, Vec<String>) {
         let mut notes = self.notes.clone();
         let Some(counters) = &self.counters else { return (None, notes) };
-        let mut all = Books::default();
-        found.iter().filter_map(|found| found.books.as_ref()).for_each(|books| all.merge(books));
+        let mut all = Account::default();
+        ended.iter().filter_map(|ended| ended.account.as_ref()).for_each(|own| all.merge(own));
         match counters.compare(&all) {
             Ok(conservation) => (Some(conservation), notes),
             Err(why) => {
@@ -439,12 +448,8 @@ fn resolve(host: &str, port: u16) -> Result<SocketAddr, RunError> {
     addresses.next().ok_or_else(|| failed(io::Error::from(io::ErrorKind::NotFound)))
 }
 
-/// Runs a lane and says what its thread cost.
-fn measured_thread<D: Driver>(
-    lane: Lane<D>,
-    clock: Clock,
-    cpu: Option<u32>,
-) -> (finding::Thread, Found) {
+/// Runs a lane and says what its thread cost; then sends again what has no answer.
+fn measured_thread<D: Driver>(lane: Lane<D>, clock: Clock, cpu: Option<u32>) -> Ended {
     let (cpu_ns, wait_ns) = (thread_cpu_ns(), probe::run_queue_wait_ns());
     let found = lane.run(clock);
     let lap = found.lap;
@@ -457,12 +462,13 @@ fn measured_thread<D: Driver>(
         turns: lap.turns,
         capped: lap.capped,
     };
-    (thread, found)
+    let account = found.resend.map(Resend::run);
+    Ended { thread, handshakes: found.handshakes, account }
 }
 
 /// Puts the handshakes of all threads together.
-fn handshakes(found: &[Found]) -> Option<Latencies> {
-    let mut each = found.iter().filter_map(|found| found.handshakes.as_ref());
+fn handshakes(ended: &[Ended]) -> Option<Latencies> {
+    let mut each = ended.iter().filter_map(|ended| ended.handshakes.as_ref());
     let mut all = each.next()?.clone();
     for more in each {
         all.add(more).expect("histograms of one shape");

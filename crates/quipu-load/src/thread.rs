@@ -10,7 +10,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use quipu_lab::backlog::{self, Step};
-use quipu_lab::conservation::Books;
 use quipu_lab::failure::Failure;
 use quipu_lab::recording::{Latencies, latencies};
 use quipu_lab::scenario::{Late, Pacing};
@@ -21,6 +20,7 @@ use crate::connection::{Connection, Landing, Progress, Queue, State};
 use crate::driver::Driver;
 use crate::link::Endpoint;
 use crate::notes::Notes;
+use crate::resend::Resend;
 use crate::source::Source;
 use crate::stream::Moved;
 use crate::wait::{Ready, Waiter};
@@ -34,6 +34,10 @@ const SENDS_MAX: usize = 256;
 #[derive(Debug, Clone)]
 pub(crate) struct Plan {
     pub(crate) endpoint: Endpoint,
+    /// The number of the first connection of this thread.
+    pub(crate) first: u32,
+    /// What is drawn for waits follows from it.
+    pub(crate) seed: u64,
     pub(crate) late: Late,
     pub(crate) pacing: Pacing,
     /// Whether a connection is filled before the next one is used: in a closed loop requests that go
@@ -61,13 +65,14 @@ pub(crate) struct Lap {
     pub(crate) end_ns: u64,
 }
 
-/// What a thread leaves when it is done.
+/// What a thread leaves when its plan has ended.
 #[derive(Debug)]
-pub(crate) struct Found {
+pub(crate) struct Found<D> {
     pub(crate) lap: Lap,
-    pub(crate) books: Option<Books>,
     /// How long the handshakes of encrypted connections took.
     pub(crate) handshakes: Option<Latencies>,
+    /// What is still to be done, if books are kept.
+    pub(crate) resend: Option<Resend<D>>,
 }
 
 /// One thread's share of a run.
@@ -109,14 +114,14 @@ impl<D: Driver> Lane<D> {
         drivers: Vec<D>,
     ) -> io::Result<Self> {
         let clock = Clock::starting_in(0);
-        let count = drivers.len();
+        let (count, first) = (drivers.len(), plan.first);
         Ok(Self {
             plan,
             clock,
             waiter: Waiter::open(clock)?,
             source,
             notes,
-            connections: drivers.into_iter().map(Connection::new).collect(),
+            connections: (first..).zip(drivers).map(|(n, d)| Connection::new(n, d)).collect(),
             idle: VecDeque::with_capacity(count),
             partial: VecDeque::with_capacity(count),
             dirty: Vec::with_capacity(count),
@@ -153,7 +158,7 @@ impl<D: Driver> Lane<D> {
     }
 
     /// Runs the plan, which starts when `clock` does, and returns what it found of itself.
-    pub(crate) fn run(mut self, clock: Clock) -> Found {
+    pub(crate) fn run(mut self, clock: Clock) -> Found<D> {
         self.clock = clock;
         self.waiter.restart(clock);
         while self.clock.now_ns() == 0 {
@@ -359,8 +364,7 @@ impl<D: Driver> Lane<D> {
         }
         let now_ns = self.clock.now_ns();
         for landing in self.landings.drain(..) {
-            let flight = landing.flight;
-            self.notes.ended(&flight.slot, flight.sent_ns, landing.outcome, now_ns);
+            self.notes.ended(&landing, now_ns);
         }
     }
 
@@ -517,7 +521,7 @@ impl<D: Driver> Lane<D> {
 
     /// Notes what was left over: slots that were due as missed, requests without an answer as timed
     /// out.
-    fn finish(mut self) -> Found {
+    fn finish(mut self) -> Found<D> {
         let now_ns = self.clock.now_ns();
         let due_ns = self.stopped_ns.unwrap_or(now_ns);
         while let Some(slot) =
@@ -531,6 +535,9 @@ impl<D: Driver> Lane<D> {
         }
         self.notes.roll(now_ns, 0);
         self.lap.end_ns = now_ns;
-        Found { lap: self.lap, books: self.notes.finish(now_ns), handshakes: self.handshakes }
+        let ledger = self.notes.finish(now_ns);
+        let drivers = self.connections.into_iter().map(Connection::into_driver);
+        let resend = ledger.map(|ledger| Resend::new(self.plan, self.clock, ledger, drivers));
+        Found { lap: self.lap, handshakes: self.handshakes, resend }
     }
 }

@@ -249,8 +249,17 @@ impl Node {
 
     /// Sends SIGTERM.
     pub fn terminate(&self) {
+        self.signal(Signal::TERM);
+    }
+
+    /// Sends SIGSTOP: it does nothing any more, and its sockets still take what is sent.
+    pub fn freeze(&self) {
+        self.signal(Signal::STOP);
+    }
+
+    fn signal(&self, signal: Signal) {
         let pid = i32::try_from(self.child.id()).ok().and_then(Pid::from_raw);
-        kill_process(pid.expect("a pid is positive"), Signal::TERM).expect("the child takes TERM");
+        kill_process(pid.expect("a pid is positive"), signal).expect("the child takes signals");
     }
 
     /// Waits for the end of the process; `None` if it still runs when patience is over.

@@ -44,9 +44,12 @@ impl Facts for Of<'_> {
             Measure::Goodput => self.rate(counts.ok, dimension),
             Measure::BacklogPeak => Reading::Value(self.phase.backlog_max as f64),
             Measure::DrainRate | Measure::TimeToRecover => self.burst(measure),
-            Measure::Conserved | Measure::Acknowledged | Measure::Counted | Measure::Asked => {
-                self.conservation(measure)
-            }
+            Measure::Conserved
+            | Measure::Acknowledged
+            | Measure::Counted
+            | Measure::Asked
+            | Measure::Retried
+            | Measure::Unsettled => self.conservation(measure),
             Measure::Resource(resource) => self.resource(*resource),
             Measure::Slope(of) => self.slope(of, dimension),
             Measure::Steady => trend::steady(&[
@@ -145,6 +148,8 @@ impl Of<'_> {
             Measure::Acknowledged => found.total.acknowledged as f64,
             Measure::Counted => found.total.counted as f64,
             Measure::Asked => found.total.sent as f64,
+            Measure::Retried => found.settlement.retried as f64,
+            Measure::Unsettled => found.settlement.unsettled as f64,
             _ => f64::from(u8::from(found.wrong_keys == 0)),
         })
     }

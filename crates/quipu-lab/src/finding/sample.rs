@@ -6,6 +6,7 @@ use crate::finding::{
     Environment, Finding, Generator, PhaseFinding, Plan, Promise, Span, Thread, VERSION,
 };
 use crate::recording::{Recording, Sample};
+use crate::settle::Settlement;
 use crate::slo::{Judgement, Outcome};
 use crate::validity::{Limits, Observed, Validity};
 use crate::window::{WINDOW_NS, Window, WindowSum};
@@ -109,5 +110,6 @@ fn conservation() -> crate::conservation::Conservation {
         books.sent(key, 5);
         books.acknowledged(key, 5);
     }
-    books.compare([5, 6].into_iter(), |key| format!("{HOSTILE}{key}"))
+    let settlement = Settlement { retried: 3, settled: 2, unsettled: 1, ..Settlement::default() };
+    books.compare([5, 6].into_iter(), |key| format!("{HOSTILE}{key}")).with(settlement)
 }

@@ -6,6 +6,7 @@ use super::table::{Cell, table};
 use crate::conservation::Balance;
 use crate::finding::{Finding, Latency, PhaseFinding};
 use crate::page::TAIL_COUNT_MIN;
+use crate::settle::Settlement;
 use crate::slo::Outcome;
 
 /// Returns the few figures that people look for.
@@ -61,8 +62,31 @@ pub(super) fn conservation(finding: &Finding) -> String {
     let class = if found.holds() { "good" } else { "bad" };
     let sentence = crate::markup::escaped(&found.sentence());
     let head = ["key", "sent", "acknowledged", "counted", "lost", "doubled"];
-    let inside = format!("<p><b class={class}>{sentence}</b></p>\n{}", table(&head, &rows));
+    let sums = table(&head, &rows);
+    let settled = settlement(&found.settlement);
+    let inside = format!("<p><b class={class}>{sentence}</b></p>\n{sums}{settled}");
     section("Conservation: was every increment counted once?", &inside)
+}
+
+/// Returns what became of the requests without an answer, if there were any.
+fn settlement(found: &Settlement) -> String {
+    if *found == Settlement::default() {
+        return String::new();
+    }
+    let Settlement { unwritten, retried, settled, unsettled, .. } = *found;
+    let Settlement { untokened, forgotten, outdated, .. } = *found;
+    let row = [unwritten, retried, settled, unsettled, untokened, forgotten, outdated];
+    let row = row.map(|count| Cell::Number(count.to_string())).to_vec();
+    let head = [
+        "never written",
+        "sent again",
+        "then settled",
+        "unsettled",
+        "without a token",
+        "not remembered",
+        "too old",
+    ];
+    table(&head, &[row])
 }
 
 /// Returns the phases, and all that is recorded where there are several.

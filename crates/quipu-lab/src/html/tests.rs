@@ -37,6 +37,8 @@ fn the_verdict_comes_first_and_every_figure_has_its_place() {
     .map(at);
     assert!(places.is_sorted(), "{places:?}");
     assert!(page.contains("NOT conserved"), "a loss is said");
+    assert!(page.contains("3 without an answer were sent again, 2 settled"));
+    assert!(page.contains("never written"), "and what became of each of them");
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use crate::request::{Drawn, Requests, Run};
+use crate::request::{Drawn, Requests, Run, Stream};
 use crate::scenario::{Counts, Delta, Request, Scenario, built_in};
 use crate::slot::Slot;
 
@@ -20,7 +20,7 @@ fn body(requests: &Requests, drawn: Drawn) -> String {
     let mut out = Vec::new();
     let operation = &requests.operations()[usize::from(drawn.operation)];
     for template in operation.templates() {
-        template.render(&requests.filling(drawn, 3), &mut out);
+        template.render(&requests.filling(drawn, Stream::of(3)), &mut out);
         out.push(b' ');
     }
     String::from_utf8(out).unwrap().trim_end().to_owned()
@@ -83,6 +83,20 @@ fn every_hole_is_filled() {
     let drawn = Drawn { slot: slot(41), operation: 0, keys: [12, 0, 0, 0], delta: -5 };
     let expected = "n=41 d=-5 s=lab-0000000000000007-3 q=42 k=load:burst:12";
     assert_eq!((body(&requests, drawn).as_str(), requests.amount(&drawn)), (expected, 2));
+}
+
+#[test]
+fn a_stream_that_was_left_is_followed_by_another() {
+    let requests = asking("{{stream}}");
+    let name = |turn| {
+        let mut out = Vec::new();
+        let filling = requests.filling(requests.draw(slot(0)), Stream { connection: 3, turn });
+        for template in requests.operations()[0].templates() {
+            template.render(&filling, &mut out);
+        }
+        String::from_utf8(out).unwrap()
+    };
+    assert_eq!([name(0), name(2)], ["lab-0000000000000007-3", "lab-0000000000000007-3-2"]);
 }
 
 #[test]

@@ -39,6 +39,10 @@ pub enum Measure {
     Counted,
     /// The sum of what the target was asked to count.
     Asked,
+    /// Requests without an answer that were sent again after the plan: see [`crate::settle`].
+    Retried,
+    /// Requests of which nobody knows whether they were counted.
+    Unsettled,
     /// What a process used.
     Resource(Resource),
     /// How much something grows with time: the slope of a line through its windows.
@@ -81,7 +85,7 @@ pub enum Resource {
 }
 
 /// Measures with one name.
-pub(super) static NAMED: [(&str, Measure); 20] = [
+pub(super) static NAMED: [(&str, Measure); 22] = [
     ("errors", Measure::Errors),
     ("missed", Measure::Missed),
     ("planned", Measure::Planned),
@@ -97,6 +101,8 @@ pub(super) static NAMED: [(&str, Measure); 20] = [
     ("acknowledged", Measure::Acknowledged),
     ("counted", Measure::Counted),
     ("asked", Measure::Asked),
+    ("retried", Measure::Retried),
+    ("unsettled", Measure::Unsettled),
     ("server.rss", Measure::Resource(Resource::ServerRss)),
     ("server.cpu", Measure::Resource(Resource::ServerCpu)),
     ("generator.rss", Measure::Resource(Resource::GeneratorRss)),
@@ -122,7 +128,9 @@ impl Measure {
             | Self::BacklogPeak
             | Self::Acknowledged
             | Self::Counted
-            | Self::Asked => (Dimension::Count, None),
+            | Self::Asked
+            | Self::Retried
+            | Self::Unsettled => (Dimension::Count, None),
             Self::Steady | Self::Conserved => (Dimension::Truth, None),
             Self::Resource(Resource::ServerRss | Resource::GeneratorRss) => {
                 (Dimension::Bytes, None)

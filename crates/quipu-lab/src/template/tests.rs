@@ -1,7 +1,7 @@
 //! Texts with holes: what is a hole, and what is refused.
 
 use crate::data::{Draw, Keys, Names};
-use crate::request::{Requests, Run};
+use crate::request::{Requests, Run, Stream};
 use crate::scenario::built_in;
 use crate::slot::Slot;
 use crate::template::{Hole, Template};
@@ -57,7 +57,10 @@ fn filling_allocates_nothing_where_there_is_room() {
     let mut out = Vec::with_capacity(512);
     let (start, capacity) = (out.as_ptr(), out.capacity());
     let drawn = requests.draw(Slot { number: u64::MAX / 2, phase: 0, due_ns: 3 });
-    template.render(&requests.filling(drawn, u32::MAX), &mut out);
+    template.render(
+        &requests.filling(drawn, Stream { connection: u32::MAX, turn: u32::MAX }),
+        &mut out,
+    );
     assert_eq!((out.as_ptr(), out.capacity()), (start, capacity));
 }
 
@@ -71,7 +74,7 @@ fn a_key_in_a_path_is_one_segment() {
     let rendered = |number| {
         let drawn = requests.draw(Slot { number, phase: 0, due_ns: 0 });
         let mut out = Vec::new();
-        template.render(&requests.filling(drawn, 0), &mut out);
+        template.render(&requests.filling(drawn, Stream::of(0)), &mut out);
         String::from_utf8(out).unwrap()
     };
     let paths = ["/c/plain-1.x_y~:z?n=0", "/c/a%20b%2fc%3fd?n=1", "/c/%c3%a9%25?n=2"];

@@ -3,7 +3,7 @@
 use std::io::Write as _;
 
 use quipu_lab::failure::Failure;
-use quipu_lab::request::{Filling, Requests};
+use quipu_lab::request::{Filling, Requests, Stream};
 use quipu_lab::scenario::{Expect, HttpRequest, Request};
 use quipu_lab::slot::Slot;
 
@@ -24,8 +24,6 @@ pub struct Http {
     requests: Requests,
     /// The value of `Host`.
     host: String,
-    /// The number of this connection, which names its stream of tokens.
-    stream: u32,
     tag: u64,
     /// The operation of the request that is under way.
     operation: Option<usize>,
@@ -54,12 +52,11 @@ enum Reading {
 }
 
 impl Http {
-    /// Makes the driver of connection `stream` to `host`, the value of the header.
-    pub fn new(requests: Requests, stream: u32, host: &str) -> Self {
+    /// Makes a driver for `host`, the value of the header.
+    pub fn new(requests: Requests, host: &str) -> Self {
         Self {
             requests,
             host: host.to_owned(),
-            stream,
             tag: 0,
             operation: None,
             is_head: false,
@@ -176,9 +173,9 @@ impl Driver for Http {
         self.body.clear();
     }
 
-    fn send(&mut self, slot: &Slot, output: &mut Vec<u8>) -> u64 {
+    fn send(&mut self, slot: &Slot, stream: Stream, output: &mut Vec<u8>) -> u64 {
         let drawn = self.requests.draw(*slot);
-        let filling = self.requests.filling(drawn, self.stream);
+        let filling = self.requests.filling(drawn, stream);
         let number = usize::from(drawn.operation);
         if let Some(Request::Http(request)) =
             self.requests.operations().get(number).map(|operation| &operation.request)

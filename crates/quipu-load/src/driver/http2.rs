@@ -14,7 +14,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use quipu_lab::failure::Failure;
-use quipu_lab::request::Requests;
+use quipu_lab::request::{self, Requests};
 use quipu_lab::scenario::{Expect, Request};
 use quipu_lab::slot::Slot;
 
@@ -42,8 +42,6 @@ const SPAN_MAX: usize = 65_536;
 pub struct Http2 {
     requests: Requests,
     fields: Arc<Fields>,
-    /// The number of this connection, which names its stream of tokens.
-    connection: u32,
     /// How many streams are asked for at once.
     depth: usize,
     encoder: Encoder,
@@ -102,13 +100,12 @@ struct Continued {
 }
 
 impl Http2 {
-    /// Makes the driver of connection `connection` with at most `depth` requests under way.
-    pub fn new(requests: Requests, fields: Arc<Fields>, connection: u32, depth: u32) -> Self {
+    /// Makes a driver with at most `depth` requests under way.
+    pub fn new(requests: Requests, fields: Arc<Fields>, depth: u32) -> Self {
         Self {
             encoder: Encoder::new(&fields),
             requests,
             fields,
-            connection,
             depth: depth.max(1) as usize,
             decoder: Decoder::new(),
             streams: VecDeque::new(),
@@ -380,10 +377,10 @@ impl Driver for Http2 {
         frame::number(frame::WINDOW_UPDATE, 0, WINDOW_MAX - WINDOW_DEFAULT, output);
     }
 
-    fn send(&mut self, slot: &Slot, output: &mut Vec<u8>) -> u64 {
+    fn send(&mut self, slot: &Slot, tokens: request::Stream, output: &mut Vec<u8>) -> u64 {
         let id = self.next();
         let drawn = self.requests.draw(*slot);
-        let filling = self.requests.filling(drawn, self.connection);
+        let filling = self.requests.filling(drawn, tokens);
         let operation = self.requests.operations().get(usize::from(drawn.operation));
         let mut unsent = Vec::new();
         let mut window = self.peer.stream_window;

@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 
 use quipu_lab::failure::{Failure, Word};
-use quipu_lab::request::Requests;
+use quipu_lab::request::{Requests, Stream};
 use quipu_lab::scenario::{Expect, ReplyType, Request};
 use quipu_lab::slot::Slot;
 
@@ -18,8 +18,6 @@ const DEPTH_MAX: usize = 8;
 #[derive(Debug)]
 pub struct Resp {
     requests: Requests,
-    /// The number of this connection, which names its stream of tokens.
-    stream: u32,
     pipeline: usize,
     next_tag: u64,
     /// The tag of the next reply and the operations that are under way, in order.
@@ -28,12 +26,11 @@ pub struct Resp {
 }
 
 impl Resp {
-    /// Makes the driver of connection `stream`, on which `pipeline` commands may be under way.
-    pub fn new(requests: Requests, stream: u32, pipeline: u32) -> Self {
+    /// Makes a driver with `pipeline` commands under way at most.
+    pub fn new(requests: Requests, pipeline: u32) -> Self {
         let pipeline = pipeline.max(1) as usize;
         Self {
             requests,
-            stream,
             pipeline,
             next_tag: 0,
             under_way: VecDeque::with_capacity(pipeline),
@@ -48,9 +45,9 @@ impl Driver for Resp {
         self.under_way.clear();
     }
 
-    fn send(&mut self, slot: &Slot, output: &mut Vec<u8>) -> u64 {
+    fn send(&mut self, slot: &Slot, stream: Stream, output: &mut Vec<u8>) -> u64 {
         let drawn = self.requests.draw(*slot);
-        let filling = self.requests.filling(drawn, self.stream);
+        let filling = self.requests.filling(drawn, stream);
         let operation = self.requests.operations().get(usize::from(drawn.operation));
         if let Some(Request::Resp(arguments)) = operation.map(|operation| &operation.request) {
             length(b'*', arguments.len(), output);

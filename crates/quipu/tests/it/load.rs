@@ -2,13 +2,13 @@
 //! counted, and a target that goes away is told by its classes.
 
 use std::io::Write as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 
 use serde_json::Value;
 use tempfile::TempDir;
 
-use crate::node::{self, Node, PATIENCE, poll};
+use crate::node::{self, Node, PATIENCE, Start, poll};
 use crate::tool::text_of;
 
 /// Adds over RESP, pipelined, with a promise that speaks of the counters.
@@ -82,11 +82,25 @@ pub(crate) struct Bench {
 
 impl Bench {
     pub(crate) fn new(plan: &str, target: &str) -> Self {
+        Self::with(plan, target, &|data| node::start(data))
+    }
+
+    /// A node that `start` makes of a directory.
+    pub(crate) fn with(plan: &str, target: &str, start: &dyn Fn(&Path) -> Start) -> Self {
         let folder = TempDir::new().expect("a temporary directory");
-        let node = node::start(&folder.path().join("data")).run();
+        let node = start(&folder.path().join("data")).run();
         let mut file = std::fs::File::create(folder.path().join("s.toml")).expect("a file");
         write!(file, "{plan}\n{target}").expect("it takes a text");
         Self { folder, node }
+    }
+
+    /// Starts the node that has ended, or is killed, again at the same addresses.
+    pub(crate) fn restart(&mut self, start: &dyn Fn(&Path) -> Start) {
+        self.node.kill();
+        self.node.ended().expect("a killed node ends");
+        let address = |surface| self.node.address(surface).to_string();
+        let start = start(&self.folder.path().join("data"));
+        self.node = start.flag("resp", address("resp")).flag("http", address("http")).run();
     }
 
     /// Where a run may leave its result.
@@ -186,12 +200,17 @@ fn refusals_of_the_target_have_their_own_class() {
     assert_eq!(finding["total"]["response"]["count"], 0, "failures are in no latency");
 }
 
-/// Starts a run of so many seconds at 500/s and waits until its requests come.
-fn started(bench: &Bench) -> Child {
-    let child = bench.run("resp", &[]).stdout(Stdio::piped()).spawn().expect("the program starts");
-    let mut resp = bench.node.resp();
-    poll(PATIENCE, || (!resp.call("GET load:0").is_null()).then_some(())).expect("requests come");
+/// Starts a run and waits until its requests come.
+pub(crate) fn started(bench: &Bench, surface: &str) -> Child {
+    let child = bench.run(surface, &[]).stdout(Stdio::piped()).spawn().expect("the program starts");
+    wait_for_requests(&bench.node);
     child
+}
+
+/// Waits until requests of a run have come to a node.
+pub(crate) fn wait_for_requests(node: &Node) {
+    let mut resp = node.resp();
+    poll(PATIENCE, || (!resp.call("GET load:0").is_null()).then_some(())).expect("requests come");
 }
 
 fn lasting(seconds: u32) -> String {
@@ -201,7 +220,7 @@ fn lasting(seconds: u32) -> String {
 #[test]
 fn a_target_that_is_killed_is_told_by_its_classes() {
     let mut bench = Bench::new(&lasting(4), RESP);
-    let child = started(&bench);
+    let child = started(&bench, "resp");
     bench.node.kill();
     let (finding, code) = finding(&child.wait_with_output().expect("it ends"));
     assert!(code == 99 || code == 98, "{code}");
@@ -215,7 +234,7 @@ fn a_target_that_is_killed_is_told_by_its_classes() {
 #[test]
 fn a_run_that_is_stopped_tells_what_it_found() {
     let bench = Bench::new(&lasting(600), RESP);
-    let child = started(&bench);
+    let child = started(&bench, "resp");
     let pid = rustix::process::Pid::from_child(&child);
     rustix::process::kill_process(pid, rustix::process::Signal::TERM).expect("it runs");
     let (finding, _) = finding(&child.wait_with_output().expect("it ends"));

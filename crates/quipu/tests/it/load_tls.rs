@@ -12,7 +12,8 @@ use tempfile::TempDir;
 
 use self::authority::Authority;
 use self::nginx::{Nginx, free_port};
-use crate::load::{checked, finding};
+use crate::load::{Bench, checked, finding, wait_for_requests};
+use crate::load_resend;
 use crate::node::{self, PATIENCE, poll};
 use crate::tool;
 
@@ -169,6 +170,23 @@ fn resp_is_encrypted_too_and_conserved() {
     );
     let finding = place.check(&format!("rediss://localhost:{port}"), &target);
     assert_eq!(finding["conservation"]["total"]["counted"], 1_000);
+}
+
+#[test]
+fn what_a_proxy_got_no_answer_to_is_sent_again_over_http2() {
+    let (place, mut bench) = (Place::new(), Bench::new(load_resend::PLAN, ""));
+    let port = bench.node.address("http").port();
+    let Some(nginx) = Nginx::before(port, place.folder.path()) else { return };
+    let lines = format!("connections = 4\nversion = \"2\"\npipeline = 4\n{}", place.tls());
+    let target = load_resend::HTTP_TOKEN.replace("connections = 4\n", &lines);
+    let scenario = format!("{}\n{target}", load_resend::PLAN);
+    let mut command = place.command(&nginx.url("https", "http2"), &scenario);
+    let run = command.stdout(Stdio::piped()).spawn().expect("the program starts");
+    wait_for_requests(&bench.node);
+    load_resend::kill(&mut bench, "http");
+    let (finding, _) = finding(&run.wait_with_output().expect("it ends"));
+    assert_eq!(finding["environment"]["target"]["http"], "2");
+    load_resend::conserved(&finding);
 }
 
 /// Another program that is a target; killed when the test ends.

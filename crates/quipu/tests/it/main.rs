@@ -30,6 +30,7 @@ mod load;
 mod load_compare;
 mod load_live;
 mod load_report;
+mod load_resend;
 mod load_selftest;
 mod load_serve;
 mod load_tls;

@@ -1,6 +1,6 @@
 //! Answers as they come, in any pieces; requests as they leave.
 
-use quipu_lab::request::{Requests, Run};
+use quipu_lab::request::{Requests, Run, Stream};
 use quipu_lab::scenario::Scenario;
 use quipu_lab::slot::Slot;
 
@@ -17,7 +17,7 @@ fn driver(lines: &str) -> Http {
     );
     let scenario = Scenario::parse(&text, None, &|_| Err(String::new())).expect("a good scenario");
     let requests = Requests::new(&scenario, Run { id: 1, start_wall_ms: 0 });
-    Http::new(requests, 0, "h:1")
+    Http::new(requests, "h:1")
 }
 
 /// Checks how a request ends, whatever the pieces in which its answer comes: `name` is that of the
@@ -26,7 +26,7 @@ fn check(lines: &str, answer: &str, name: &str) {
     for piece in [1, 2, 7, answer.len()] {
         let mut http = driver(lines);
         let mut output = Vec::new();
-        http.send(&SLOT, &mut output);
+        http.send(&SLOT, Stream::of(0), &mut output);
         assert_eq!(received(&mut http, answer, piece), name, "{answer:?} by {piece}");
     }
 }
@@ -100,7 +100,7 @@ fn an_answer_without_a_request_is_refused() {
 fn the_length_of_a_body_stands_before_it() {
     let mut http = driver("method = \"POST\"\nbody = \"n={{n}}\"\nheaders = { X-N = \"{{n}}\" }");
     let mut output = Vec::new();
-    http.send(&SLOT, &mut output);
+    http.send(&SLOT, Stream::of(0), &mut output);
     let expected =
         "POST /a/7 HTTP/1.1\r\nHost: h:1\r\nX-N: 7\r\nContent-Length:          3\r\n\r\nn=7";
     assert_eq!(String::from_utf8_lossy(&output), expected);
@@ -109,7 +109,7 @@ fn the_length_of_a_body_stands_before_it() {
 #[test]
 fn a_connection_that_the_target_ends_is_not_used_again() {
     let mut http = driver("");
-    http.send(&SLOT, &mut Vec::new());
+    http.send(&SLOT, Stream::of(0), &mut Vec::new());
     received(&mut http, "HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 0\r\n\r\n", 99);
     assert!(http.is_last());
     http.open(&mut Vec::new());

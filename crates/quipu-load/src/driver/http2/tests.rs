@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use quipu_lab::request::{Requests, Run};
+use quipu_lab::request::{Requests, Run, Stream};
 use quipu_lab::scenario::Scenario;
 use quipu_lab::slot::Slot;
 
@@ -31,7 +31,7 @@ impl Target {
         let scenario = Scenario::parse(&text, None, &|_| Err(String::new())).expect("a scenario");
         let requests = Requests::new(&scenario, Run { id: 1, start_wall_ms: 0 });
         let fields = Arc::new(Fields::new(&requests, "h:1", false));
-        let mut http2 = Http2::new(requests, fields, 0, 4);
+        let mut http2 = Http2::new(requests, fields, 4);
         let mut output = Vec::new();
         http2.open(&mut output);
         assert!(output.starts_with(frame::PREFACE));
@@ -48,7 +48,7 @@ impl Target {
     }
 
     fn request(&mut self) -> u64 {
-        self.http2.send(&Slot { number: 7, phase: 0, due_ns: 0 }, &mut self.output)
+        self.http2.send(&Slot { number: 7, phase: 0, due_ns: 0 }, Stream::of(0), &mut self.output)
     }
 
     /// Says a frame, in pieces, and returns whether the connection lives on.

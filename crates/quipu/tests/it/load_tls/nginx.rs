@@ -9,6 +9,8 @@ use crate::tool;
 
 /// How often other ports are tried: somebody may take one between our look and nginx's.
 const TRIES: usize = 5;
+/// A port at which nobody listens: that of the discard service.
+const NOBODY: u16 = 9;
 /// Servers and what their `listen` says.
 const SERVERS: [(&str, &str); 3] = [("http2", "ssl http2"), ("http1", "ssl"), ("clear2", "http2")];
 
@@ -17,6 +19,8 @@ pub(super) struct Nginx {
     master: Child,
     folder: PathBuf,
     ports: [u16; 3],
+    /// Where the node is that counters are asked of.
+    node: u16,
 }
 
 /// Returns a port that is free now.
@@ -28,15 +32,20 @@ pub(super) fn free_port() -> u16 {
 impl Nginx {
     /// Starts one in a folder that has `good.pem` and `good.key`.
     pub(super) fn start(folder: &Path) -> Option<Self> {
+        Self::before(NOBODY, folder)
+    }
+
+    /// Starts one that hands what is asked of counters on to a node at a port of this machine.
+    pub(super) fn before(node: u16, folder: &Path) -> Option<Self> {
         let sbin = PathBuf::from("/usr/sbin/nginx");
         let program = if sbin.exists() { sbin } else { tool::find("nginx")? };
-        let started = (0..TRIES).find_map(|_| Self::try_start(&program, folder));
+        let started = (0..TRIES).find_map(|_| Self::try_start(&program, node, folder));
         Some(started.expect("nginx listens"))
     }
 
-    fn try_start(program: &Path, folder: &Path) -> Option<Self> {
+    fn try_start(program: &Path, node: u16, folder: &Path) -> Option<Self> {
         let ports = [free_port(), free_port(), free_port()];
-        write_conf(folder, ports, "good");
+        write_conf(folder, (ports, node), "good");
         let mut master = Command::new(program)
             .arg("-c")
             .arg(folder.join("nginx.conf"))
@@ -53,7 +62,7 @@ impl Nginx {
             (has_ended || connects()).then_some(!has_ended)
         };
         let is_there = poll(PATIENCE, || listens(&mut master)).expect("nginx listens or ends");
-        is_there.then(|| Self { master, folder: folder.to_owned(), ports })
+        is_there.then(|| Self { master, folder: folder.to_owned(), ports, node })
     }
 
     pub(super) fn url(&self, scheme: &str, server: &str) -> String {
@@ -81,7 +90,7 @@ impl Nginx {
 
     /// Shows another certificate from now on.
     pub(super) fn show(&self, certificate: &str) {
-        write_conf(&self.folder, self.ports, certificate);
+        write_conf(&self.folder, (self.ports, self.node), certificate);
         let workers = || std::fs::read_to_string(self.folder.join("error.log")).unwrap_or_default();
         self.reload();
         // The old worker says that it leaves when it listens no more.
@@ -99,10 +108,14 @@ impl Drop for Nginx {
     }
 }
 
-fn write_conf(folder: &Path, ports: [u16; 3], certificate: &str) {
+fn write_conf(folder: &Path, (ports, node): ([u16; 3], u16), certificate: &str) {
     let at = folder.display();
     let server = |((_, flags), port): (&(&str, &str), u16)| {
-        format!("server {{ listen 127.0.0.1:{port} {flags}; return 200 \"hello\"; }}\n")
+        format!(
+            "server {{ listen 127.0.0.1:{port} {flags};\n\
+               location / {{ return 200 \"hello\"; }}\n\
+               location /v1/ {{ proxy_pass http://127.0.0.1:{node}; proxy_http_version 1.1; }} }}\n"
+        )
     };
     let servers: Vec<String> = SERVERS.iter().zip(ports).map(server).collect();
     let servers = servers.concat();
