@@ -27,6 +27,8 @@ pub(crate) struct Flight {
     tag: u64,
     /// Where it begins in all that was said on the connection.
     start: u64,
+    /// How many bytes had come on its connection when it was sent.
+    heard_bytes: u64,
 }
 
 /// A request that came to its end.
@@ -58,6 +60,15 @@ pub(crate) enum Progress {
     WaitsToWrite(bool),
     /// Requests can be sent; the handshake of an encrypted one took so long.
     Open { handshake_ns: Option<u64> },
+}
+
+/// Why a connection ends with a request that is given up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Standstill {
+    /// Nothing has come on it for a whole timeout: no answer, nor a sign of life that was asked for.
+    Silent,
+    /// Answers come in order, so those of later requests wait for this one.
+    InOrder,
 }
 
 /// Which queue a connection waits in for its next request.
@@ -93,6 +104,10 @@ pub(crate) struct Connection<D> {
     done: Vec<Done>,
     /// Requests sent since it was opened.
     sent: u64,
+    /// Bytes that came since it was opened.
+    heard_bytes: u64,
+    /// When the target was asked for a sign of life, and how many bytes had come then.
+    asked: Option<(u64, u64)>,
     /// When its handshake began.
     reached_ns: Option<u64>,
     failures: u32,
@@ -121,6 +136,8 @@ impl<D: Driver> Connection<D> {
             said: 0,
             done: Vec::new(),
             sent: 0,
+            heard_bytes: 0,
+            asked: None,
             reached_ns: None,
             failures: 0,
         }
@@ -194,7 +211,9 @@ impl<D: Driver> Connection<D> {
     pub(crate) fn send(&mut self, slot: Slot, now_ns: u64) {
         let (tokens, start) = (self.tokens, self.said + self.output.len() as u64);
         let tag = self.driver.send(&slot, tokens, &mut self.output);
-        self.flights.push_back(Flight { slot, sent_ns: now_ns, tokens, tag, start });
+        let heard_bytes = self.heard_bytes;
+        let flight = Flight { slot, sent_ns: now_ns, tokens, tag, start, heard_bytes };
+        self.flights.push_back(flight);
         self.sent += 1;
     }
 
@@ -239,6 +258,7 @@ impl<D: Driver> Connection<D> {
             let result = match moved {
                 Moved::Bytes(count) => {
                     self.end += count;
+                    self.heard_bytes += count as u64;
                     self.parse()
                 }
                 Moved::Later => return Ok(()),
@@ -297,19 +317,37 @@ impl<D: Driver> Connection<D> {
     }
 
     /// Gives up the requests that were sent before `before_ns`, if the others can go on without them.
-    pub(crate) fn give_up(&mut self, before_ns: u64, landings: &mut Vec<Landing>) -> bool {
-        while let Some(flight) = self.flights.front().filter(|flight| flight.sent_ns < before_ns) {
-            if !self.driver.cancel(flight.tag, &mut self.output) {
-                return false;
-            }
-            let flight = *flight;
+    /// Where nothing has come since, the target is asked for a sign of life: it may only be slow.
+    pub(crate) fn give_up(
+        &mut self,
+        (before_ns, now_ns): (u64, u64),
+        landings: &mut Vec<Landing>,
+    ) -> Result<(), Standstill> {
+        let is_late = |flight: &Flight| flight.sent_ns < before_ns;
+        while let Some(flight) = self.flights.front().copied().filter(is_late) {
+            self.cancel(&flight, before_ns, now_ns)?;
             self.flights.pop_front();
             let outcome = Err(Failure::Timeout);
             leave(&mut self.tokens, &flight, outcome);
             let is_written = flight.start < self.said + self.written as u64;
             landings.push(Landing { flight, outcome, is_written });
         }
-        true
+        Ok(())
+    }
+
+    fn cancel(&mut self, flight: &Flight, before_ns: u64, now_ns: u64) -> Result<(), Standstill> {
+        let is_silent = flight.heard_bytes == self.heard_bytes;
+        let asked = self.asked.filter(|(_, heard_bytes)| *heard_bytes == self.heard_bytes);
+        if asked.is_some_and(|(asked_ns, _)| asked_ns < before_ns) {
+            return Err(Standstill::Silent);
+        }
+        if !self.driver.cancel(flight.tag, &mut self.output) {
+            return Err(if is_silent { Standstill::Silent } else { Standstill::InOrder });
+        }
+        if is_silent && asked.is_none() && self.driver.ask(&mut self.output) {
+            self.asked = Some((now_ns, self.heard_bytes));
+        }
+        Ok(())
     }
 
     /// Takes the connection down; all that is under way ends with `failure`.
@@ -325,7 +363,7 @@ impl<D: Driver> Connection<D> {
         (self.start, self.end, self.written, self.said) = (0, 0, 0, 0);
         self.output.clear();
         self.driver.open(&mut self.output);
-        self.sent = 0;
+        (self.sent, self.heard_bytes, self.asked) = (0, 0, None);
     }
 
     /// Returns what is said on it, for saying more of it elsewhere.
@@ -347,3 +385,6 @@ fn leave(tokens: &mut request::Stream, flight: &Flight, outcome: Result<(), Fail
         tokens.turn += 1;
     }
 }
+
+#[cfg(test)]
+mod tests;

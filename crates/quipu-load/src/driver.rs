@@ -67,6 +67,13 @@ pub trait Driver {
         false
     }
 
+    /// Appends what asks the target for a sign of life, and returns whether the protocol has such a
+    /// thing.
+    fn ask(&mut self, output: &mut Vec<u8>) -> bool {
+        let _ = output;
+        false
+    }
+
     /// Whether the target said that it ends the connection after the last answer.
     fn is_last(&self) -> bool {
         false

@@ -29,6 +29,7 @@ pub mod selftest;
 pub mod serve;
 mod source;
 pub mod stall;
+mod standstill;
 pub mod statement;
 mod stream;
 mod thread;

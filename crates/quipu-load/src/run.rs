@@ -34,7 +34,8 @@ use crate::probe;
 use crate::report;
 use crate::resend::Resend;
 use crate::source::{Source, share};
-use crate::thread::{Lane, Plan};
+use crate::standstill;
+use crate::thread::{Lane, Lap, Plan};
 use crate::tls::TlsError;
 
 /// How long after all connections are made the schedule starts: time for every thread to wait for it.
@@ -199,6 +200,7 @@ struct Sender<'scope> {
 /// What a thread leaves when all is done.
 struct Ended {
     thread: finding::Thread,
+    lap: Lap,
     handshakes: Option<Latencies>,
     account: Option<Account>,
 }
@@ -396,6 +398,10 @@ impl<'a> Setup<'a> {
         let ended: Vec<_> = ended.collect();
         let (conservation, mut notes) = self.conservation(&ended);
         notes.extend(aborted);
+        notes.extend(standstill::told(
+            ended.iter().map(|ended| ended.lap),
+            self.ask.scenario.target.timeout,
+        ));
         Measured {
             gathered,
             handshakes: handshakes(&ended),
@@ -463,7 +469,7 @@ fn measured_thread<D: Driver>(lane: Lane<D>, clock: Clock, cpu: Option<u32>) -> 
         capped: lap.capped,
     };
     let account = found.resend.map(Resend::run);
-    Ended { thread, handshakes: found.handshakes, account }
+    Ended { thread, lap, handshakes: found.handshakes, account }
 }
 
 /// Puts the handshakes of all threads together.

@@ -16,7 +16,7 @@ use quipu_lab::scenario::{Late, Pacing};
 use quipu_lab::slot::Slot;
 
 use crate::clock::Clock;
-use crate::connection::{Connection, Landing, Progress, Queue, State};
+use crate::connection::{Connection, Landing, Progress, Queue, Standstill, State};
 use crate::driver::Driver;
 use crate::link::Endpoint;
 use crate::notes::Notes;
@@ -61,6 +61,12 @@ pub(crate) struct Lap {
     pub(crate) turns: u64,
     /// Turns in which a due slot had to wait because as many requests were under way as may be.
     pub(crate) capped: u64,
+    /// Connections that were given up because nothing came on them for a whole timeout.
+    pub(crate) silent: u64,
+    /// Connections that were not made within a timeout.
+    pub(crate) unmade: u64,
+    /// Requests that were under way when the time to drain was over, each for less than a timeout.
+    pub(crate) cut_off: u64,
     /// When the loop ended, in nanoseconds from the start.
     pub(crate) end_ns: u64,
 }
@@ -330,21 +336,29 @@ impl<D: Driver> Lane<D> {
                 Ok(Progress::Open { handshake_ns }) => self.opened(place, handshake_ns),
                 Err(failure) => self.take_down(place, failure),
             }
+        } else if event.is_readable {
+            self.read(place, event.is_writable);
+        } else {
+            self.flush(place);
+        }
+    }
+
+    /// Reads what has come on an open connection, and writes if that asks for it or `writes`.
+    fn read(&mut self, place: u32, writes: bool) {
+        let Some(connection) = self.connections.get_mut(place as usize) else { return };
+        if connection.state != State::Open {
             return;
         }
-        if event.is_readable {
-            let result = connection.receive(&mut self.landings);
-            let has_output = connection.has_output();
-            self.land();
-            match result {
-                Ok(()) => self.freed(place),
-                Err(failure) => self.take_down(place, failure),
-            }
-            if !(has_output || event.is_writable) {
-                return;
-            }
+        let result = connection.receive(&mut self.landings);
+        let has_output = connection.has_output();
+        self.land();
+        match result {
+            Ok(()) => self.freed(place),
+            Err(failure) => self.take_down(place, failure),
         }
-        self.flush(place);
+        if has_output || writes {
+            self.flush(place);
+        }
     }
 
     fn opened(&mut self, place: u32, handshake_ns: Option<u64>) {
@@ -355,6 +369,10 @@ impl<D: Driver> Lane<D> {
         self.outage = None;
         self.flush(place);
         self.freed(place);
+        if handshake_ns.is_some() {
+            // What came with the end of the handshake wakes nobody.
+            self.read(place, false);
+        }
     }
 
     /// Notes the requests that have ended, at one time.
@@ -472,6 +490,7 @@ impl<D: Driver> Lane<D> {
             match connection.state {
                 State::Connecting(since_ns) if since_ns < before_ns => {
                     let failure = connection.late_class();
+                    self.lap.unmade += 1;
                     self.take_down(place, failure);
                 }
                 State::Open if connection.is_overdue(before_ns) => {
@@ -485,14 +504,15 @@ impl<D: Driver> Lane<D> {
     /// Gives up the requests that are overdue, with their connection where nothing else is possible.
     fn give_up(&mut self, place: u32, before_ns: u64) {
         let Some(connection) = self.connections.get_mut(place as usize) else { return };
-        let is_enough = connection.give_up(before_ns, &mut self.landings);
+        let times_ns = (before_ns, before_ns.saturating_add(self.plan.timeout_ns));
+        let given_up = connection.give_up(times_ns, &mut self.landings);
         self.land();
-        if is_enough {
-            self.flush(place);
-            self.freed(place);
-        } else {
-            self.take_down(place, Failure::Timeout);
+        if let Err(standstill) = given_up {
+            self.lap.silent += u64::from(standstill == Standstill::Silent);
+            return self.take_down(place, Failure::Timeout);
         }
+        self.flush(place);
+        self.freed(place);
     }
 
     fn reconnect(&mut self, now_ns: u64) {
@@ -530,6 +550,7 @@ impl<D: Driver> Lane<D> {
             self.notes.missed(&slot);
             self.source.take();
         }
+        self.lap.cut_off = self.notes.in_flight();
         for place in 0..self.connections.len() as u32 {
             self.forget(place, Failure::Timeout);
         }
@@ -541,3 +562,6 @@ impl<D: Driver> Lane<D> {
         Found { lap: self.lap, handshakes: self.handshakes, resend }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -163,6 +163,8 @@ pub(crate) struct TlsStream {
     wire: Vec<u8>,
     start: usize,
     end: usize,
+    /// Whether the other side has said goodbye: nothing follows what was read.
+    is_ended: bool,
 }
 
 impl fmt::Debug for TlsStream {
@@ -175,7 +177,8 @@ impl TlsStream {
     pub(crate) fn new(socket: TcpStream, trust: &Trust) -> Result<Self, Failure> {
         let session = trust.session().map_err(|error| class_of(&error))?;
         let (trust, wire) = (trust.clone(), vec![0; WIRE_BYTES]);
-        Ok(Self { socket, session, trust, is_connected: false, wire, start: 0, end: 0 })
+        let (is_connected, is_ended) = (false, false);
+        Ok(Self { socket, session, trust, is_connected, wire, start: 0, end: 0, is_ended })
     }
 
     pub(crate) fn socket(&self) -> &TcpStream {
@@ -216,9 +219,10 @@ impl TlsStream {
         self.session.wants_write()
     }
 
-    /// Whether bytes were taken from the socket that nobody has read.
+    /// Whether bytes were taken from the socket that nobody has read, or a goodbye that the next read
+    /// tells: it may have come with the bytes before it.
     pub(crate) fn has_unread(&self) -> bool {
-        self.start < self.end
+        self.start < self.end || self.is_ended
     }
 
     /// An end without a goodbye is a break: somebody may have cut it.
@@ -251,12 +255,16 @@ impl TlsStream {
             return Moved::Broken(Failure::Tls);
         };
         self.start += taken;
-        if let Err(error) = self.session.process_new_packets() {
-            // Tells the other side why, if it can be told at once.
-            drop(self.session.write_tls(&mut self.socket));
-            return Moved::Broken(class_of(&error));
+        match self.session.process_new_packets() {
+            Ok(state) => self.is_ended = state.peer_has_closed(),
+            Err(error) => {
+                // Tells the other side why, if it can be told at once.
+                drop(self.session.write_tls(&mut self.socket));
+                return Moved::Broken(class_of(&error));
+            }
         }
-        Moved::Bytes(taken)
+        // What follows a goodbye is taken by nobody.
+        if taken == 0 { Moved::End } else { Moved::Bytes(taken) }
     }
 
     /// Takes bytes to be encrypted, only when all from before are with the socket.

@@ -446,6 +446,12 @@ impl Driver for Http2 {
         true
     }
 
+    fn ask(&mut self, output: &mut Vec<u8>) -> bool {
+        frame::head(8, frame::PING, 0, 0, output);
+        output.extend_from_slice(&[0; 8]);
+        true
+    }
+
     fn is_last(&self) -> bool {
         self.is_last || self.next() > STREAM_MAX
     }
