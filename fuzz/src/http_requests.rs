@@ -7,14 +7,16 @@
 
 use std::fmt::Write;
 
+use quipu_core::node::StreamView;
 use quipu_core::op::{Ack, Action, Op, ReadLevel, Token, Ttl};
 use quipu_core::outcome::{Dependency, Outcome, Position, Refusal, Repeat, Reply, Verdict};
 use quipu_wire::http::ask::{self, Asks};
 use quipu_wire::http::problem::Problem;
 use quipu_wire::http::query;
 use quipu_wire::http::route::{self, Endpoint, ROUTES, Route};
-use quipu_wire::json::reply::{self, Reached, ScanReply, StreamReply};
+use quipu_wire::json::reply::{self, Body, Reached, ScanReply};
 use quipu_wire::json::request::{self, BodyError, Item};
+use quipu_wire::json::streams::{EndReply, StreamReply, StreamsReply};
 use serde_json::{Map, Value, json};
 
 /// Most operations of a batch here.
@@ -125,7 +127,7 @@ fn answer(route: &Route<'_>, asks: Asks<'_>, body: &[u8]) {
     let bare = |action| request::parse_empty(body).map(|()| action);
     let action = match route.endpoint {
         Endpoint::Batch => return batch(asks, body),
-        Endpoint::Stream => return stream(&route.name, body),
+        Endpoint::Stream | Endpoint::EndStream => return stream(&route.name, body),
         Endpoint::Scan => return listing(body),
         Endpoint::Add => request::parse_add(body),
         Endpoint::Put => request::parse_put(body),
@@ -135,7 +137,7 @@ fn answer(route: &Route<'_>, asks: Asks<'_>, body: &[u8]) {
         Endpoint::Health | Endpoint::Ready | Endpoint::Metrics | Endpoint::OpenApi => return,
         Endpoint::Top => return ranking(body),
         Endpoint::Page | Endpoint::PageScript | Endpoint::PageStyle | Endpoint::Live => return,
-        Endpoint::History | Endpoint::Audit | Endpoint::Backup => return,
+        Endpoint::History | Endpoint::Audit | Endpoint::Backup | Endpoint::Streams => return,
     };
     match action {
         Ok(action) => {
@@ -263,13 +265,27 @@ fn reply_to(op: &Op<'_>, noise: &[u8]) {
     problem(&reply::word_abort(3, op, &reply, reached));
 }
 
+/// A body as its reader takes it.
+fn told(body: &impl Body) -> Value {
+    let mut out = Vec::new();
+    reply::write(body, &mut out);
+    serde_json::from_slice(&out).expect("a reply is JSON")
+}
+
 fn stream(name: &[u8], body: &[u8]) {
     let marks = [(0, stdx::hash::hash64(1, body)), (1023, 0)];
-    let stream = StreamReply { name, checkpoint: Some(marks[0].1), marks: &marks, ack: Ack::Fsync };
-    let mut out = Vec::new();
-    reply::write(&stream, &mut out);
-    let read: Value = serde_json::from_slice(&out).expect("a reply is JSON");
-    assert_eq!(read["checkpoint"], json!(marks[0].1));
+    let checkpoint = Some(marks[0].1);
+    let view = StreamView { checkpoint, marks: marks.into(), ..StreamView::default() };
+    let (ack, next) = (Ack::Fsync, Some(name));
+    let one = told(&StreamReply { name, view: &view, ack });
+    assert_eq!(one["checkpoint"], json!(checkpoint));
+    let ended = told(&EndReply { name, view: &view });
+    assert_eq!(ended["marks"], one["marks"]);
+    let items = vec![(name, &view)];
+    let page = told(&StreamsReply { items, next, ack });
+    let path = page["items"][0]["path"].as_str().expect("a path");
+    let route = route::find("DELETE", path).expect("it leads to the stream");
+    assert_eq!((route.endpoint, &*route.name), (Endpoint::EndStream, name));
 }
 
 /// The body stands for the names of counters.

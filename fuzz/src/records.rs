@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use quipu_core::effect::{Before, Effect, ExpiryEffect};
 use quipu_core::outcome::Verdict;
-use quipu_core::record::{self, Header, Item, Kind};
+use quipu_core::record::{self, Header, Item, Kind, StreamKind};
 use quipu_core::token::TokenRecord;
 
 use crate::script::Script;
@@ -20,6 +20,7 @@ pub(crate) const NAMES: [&str; 4] = ["a", "b", "user:1/likes", "caf\u{e9}"];
 pub(crate) struct Records {
     /// The value of each counter.
     values: BTreeMap<(u16, usize), i64>,
+    marks: BTreeMap<(u16, Vec<u8>), u64>,
     /// Epoch, batch and time of each shard.
     heads: [(u64, u64, u64); SHARDS as usize],
     /// Whether some of what is written does not follow.
@@ -32,7 +33,7 @@ impl Records {
     /// Begins where no record is; `wild` ones do not always follow.
     pub(crate) fn new(wild: bool) -> Self {
         let heads = [(0, 0, 0); SHARDS as usize];
-        Self { values: BTreeMap::new(), heads, wild, is_readable: true }
+        Self { values: BTreeMap::new(), marks: BTreeMap::new(), heads, wild, is_readable: true }
     }
 
     /// Says where a shard stands whose first records somebody else has written.
@@ -78,13 +79,25 @@ impl Records {
         }
         for _ in 0..script.below(3) {
             let (stream, sequence) = (script.bytes(3), script.number());
-            items.push(if script.chance(128) {
-                Item::Mark { stream, sequence }
-            } else {
-                Item::Checkpoint { stream, sequence }
+            items.push(match script.byte() {
+                0..=110 => self.mark(header.shard, stream, sequence),
+                111..=200 => Item::Checkpoint { stream, sequence },
+                _ => self.end(script, header.shard, stream),
             });
         }
         items
+    }
+
+    fn mark<'a>(&mut self, shard: u16, stream: &'a [u8], sequence: u64) -> Item<'a> {
+        self.marks.insert((shard, stream.to_vec()), sequence);
+        Item::Mark { stream, sequence }
+    }
+
+    /// An end that mostly fits what the stream was.
+    fn end<'a>(&mut self, script: &mut Script<'a>, shard: u16, stream: &'a [u8]) -> Item<'a> {
+        let known = self.marks.remove(&(shard, stream.to_vec())).unwrap_or(0);
+        let is_odd = self.wild && script.chance(8);
+        Item::End { stream, mark: if is_odd { script.number() } else { known } }
     }
 
     /// A slot that mostly fits what the counter was.
@@ -147,9 +160,14 @@ pub(crate) fn put(out: &mut Vec<u8>, header: &Header, items: &[Item<'_>]) {
             Item::Token { name, token, item, ref record } => {
                 record::put_token(out, (name.as_bytes(), token, item), record);
             }
-            Item::Mark { stream, sequence } => record::put_stream(out, stream, sequence, false),
+            Item::Mark { stream, sequence } => {
+                record::put_stream(out, stream, StreamKind::Mark, sequence);
+            }
             Item::Checkpoint { stream, sequence } => {
-                record::put_stream(out, stream, sequence, true);
+                record::put_stream(out, stream, StreamKind::Checkpoint, sequence);
+            }
+            Item::End { stream, mark } => {
+                record::put_stream(out, stream, StreamKind::End, mark);
             }
             Item::Window { window_ms } => out.extend_from_slice(&window_ms.to_le_bytes()),
         }

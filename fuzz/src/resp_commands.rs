@@ -80,6 +80,8 @@ impl<'a> Session<'a> {
             b"time" => self.world.pass(count),
             b"memory" => self.world.set_memory_full(word == b"full"),
             b"reap" => self.world.reap(),
+            b"end" => self.world.end_stream(word, false),
+            b"end!" => self.world.end_stream(word, true),
             b"atomic" => self.end_group(true),
             b"room" => self.world.set_room(match word {
                 b"busy" => Some(Refusal::Busy),

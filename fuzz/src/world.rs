@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 
-use quipu_core::node::{Abort, Cells, Nature, Node};
+use quipu_core::node::{Abort, Cells, Nature, Node, StreamView};
 use quipu_core::op::{Op, Token};
 use quipu_core::outcome::{Dependency, Refusal, Reply, Verdict};
 use quipu_core::shard::Shard;
@@ -245,13 +245,33 @@ impl World {
     /// What is known of a stream.
     pub(crate) fn stream(&self, name: &[u8]) {
         let view = self.node.stream(name);
-        let key = |id| (id, name.to_vec());
-        let known = (0..SHARDS).filter_map(|id| Some((id, self.model.streams.get(&key(id))?)));
-        let marks = known.clone().filter(|(_, s)| s.mark > 0).map(|(id, s)| (id, s.mark));
+        let known = self.model.stream(name);
+        let marks = known.iter().filter(|(_, s)| s.mark > 0).map(|(id, s)| (*id, s.mark));
         assert!(view.marks.iter().copied().eq(marks), "{view:?}");
-        assert_eq!(view.checkpoint, known.clone().find_map(|(_, s)| s.checkpoint));
-        let depends = known.map(|(shard, s)| Dependency { shard, batch: s.touched });
-        assert!(view.depends.iter().copied().eq(depends), "{view:?}");
+        assert_eq!(view.checkpoint, known.iter().find_map(|(_, s)| s.checkpoint));
+        self.waits(name, &view);
+    }
+
+    /// What an answer about a stream depends on; what is durable may be left out.
+    fn waits(&self, name: &[u8], view: &StreamView) {
+        let is_undurable =
+            |on: &Dependency| on.batch > self.model.tails[usize::from(on.shard)].durable;
+        let touched = |shard| Dependency { shard, batch: self.model.stream_touched(shard, name) };
+        let expected = (0..SHARDS).map(touched).filter(is_undurable);
+        let found = view.depends.iter().copied().filter(is_undurable);
+        assert!(found.eq(expected), "{view:?}");
+    }
+
+    /// An operator's word.
+    pub(crate) fn end_stream(&mut self, name: &[u8], by_force: bool) {
+        let ended = self.node.end_stream(self.now, name, by_force);
+        let expected = self.model.end_stream(self.now, name, by_force);
+        assert_eq!(ended.as_ref().err(), expected.as_ref().err());
+        if let (Ok(view), Ok(known)) = (ended, expected) {
+            assert_eq!(view.is_known(), !known.is_empty());
+            self.waits(name, &view);
+        }
+        self.stream(name);
     }
 
     /// Seals on both sides.

@@ -42,6 +42,7 @@ pub mod request;
 pub mod resume;
 pub mod rotation;
 pub mod source;
+pub mod streams;
 pub mod summary;
 pub mod tail;
 pub mod template;

@@ -2,7 +2,7 @@
 
 use crate::effect::{Before, Effect, Mismatch, compose};
 use crate::limits::BATCH_LOG_BYTES;
-use crate::record::{Header, put_header, put_slot, put_stream, put_token};
+use crate::record::{Header, StreamKind, put_header, put_slot, put_stream, put_token};
 use crate::token::TokenRecord;
 
 /// Bytes of names, tokens and streams that an open batch may hold: offsets are 32 bits.
@@ -39,7 +39,7 @@ struct TokenNote {
 struct StreamNote {
     name: Span,
     sequence: u64,
-    is_checkpoint: bool,
+    kind: StreamKind,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -150,21 +150,24 @@ impl Batch {
         self.tokens.push(TokenNote { record, name, token, item });
     }
 
-    /// Says how far a stream has come. The last note of a stream counts; one after `kept` is
-    /// changed, those before stay, so that a group can be taken back.
-    pub fn note_stream(&mut self, name: &[u8], sequence: u64, is_checkpoint: bool, kept: usize) {
+    /// Says how far a stream has come, or that it ends. The last note of a stream counts; one after
+    /// `kept` is changed, those before stay, so that a group can be taken back, and so does what
+    /// was said before an end.
+    pub fn note_stream(&mut self, name: &[u8], kind: StreamKind, sequence: u64, kept: usize) {
         let same = |text: &Vec<u8>, span: Span| slice(text, span) == name;
+        let stands = |of: StreamKind| of == kind || of == StreamKind::End;
         let found = self
             .streams
             .iter()
-            .rposition(|note| note.is_checkpoint == is_checkpoint && same(&self.text, note.name))
+            .rposition(|note| stands(note.kind) && same(&self.text, note.name))
             .filter(|found| *found >= kept);
-        if let Some(note) = found.and_then(|i| self.streams.get_mut(i)) {
+        let note = found.and_then(|at| self.streams.get_mut(at));
+        if let Some(note) = note.filter(|note| note.kind == kind && kind != StreamKind::End) {
             note.sequence = sequence;
             return;
         }
         let name = self.keep(name, 12);
-        self.streams.push(StreamNote { name, sequence, is_checkpoint });
+        self.streams.push(StreamNote { name, sequence, kind });
     }
 
     /// The size now.
@@ -202,7 +205,7 @@ impl Batch {
             put_token(out, (name, token, note.item), &note.record);
         }
         for note in &self.streams {
-            put_stream(out, slice(&self.text, note.name), note.sequence, note.is_checkpoint);
+            put_stream(out, slice(&self.text, note.name), note.kind, note.sequence);
         }
         debug_assert!((out.len() - start) as u64 <= self.log_bytes, "the bound is a bound");
     }

@@ -101,6 +101,12 @@ pub enum Bug {
     MemorySaysFsync,
     /// An effect is in the table and not in the batch that its answer waits for.
     EffectOutsideBatch,
+    /// A stream that an operator ended is forgotten without a record.
+    EndUnrecorded,
+    /// A stream ends on its home shard only, and not on the others that have a mark of it.
+    EndOnOneShard,
+    /// A snapshot keeps a stream that was ended since the one before.
+    EndForgotten,
 }
 
 /// A bug, its name, and the invariant of `docs/guarantees.md` that it breaks, which the check that
@@ -108,7 +114,7 @@ pub enum Bug {
 pub type Entry = (Bug, &'static str, &'static str);
 
 /// All bugs.
-pub const BUGS: [Entry; 46] = [
+pub const BUGS: [Entry; 49] = [
     (Bug::AckBeforeSync, "ack_before_sync", "I1"),
     (Bug::SyncRetried, "sync_retried", "I12"),
     (Bug::FailureNotLatched, "failure_not_latched", "I12"),
@@ -155,6 +161,9 @@ pub const BUGS: [Entry; 46] = [
     (Bug::DirtyForgotten, "dirty_forgotten", "I1"),
     (Bug::MemorySaysFsync, "memory_says_fsync", "I1"),
     (Bug::EffectOutsideBatch, "effect_outside_batch", "I8"),
+    (Bug::EndUnrecorded, "end_unrecorded", "I8"),
+    (Bug::EndOnOneShard, "end_on_one_shard", "I4"),
+    (Bug::EndForgotten, "end_forgotten", "I9"),
 ];
 
 /// The names of all bugs, in the order of [`BUGS`].

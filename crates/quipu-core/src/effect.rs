@@ -59,7 +59,7 @@ pub struct Effect {
 
 /// Before and after do not agree: the log, or the state that it is folded into, is wrong.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("the log says that the counter was {expected:?} before the change, but it was {found:?}")]
+#[error("the log says that it was {expected:?} before the change, but it was {found:?}")]
 pub struct Mismatch {
     /// What the effect says was there.
     pub expected: Before,

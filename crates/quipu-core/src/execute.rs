@@ -9,6 +9,7 @@ use crate::effect::{Counter, Effect, ExpiryEffect};
 use crate::limits::{STREAM_BYTES_MAX, SWEEP_STEPS, TOKEN_BYTES_MAX};
 use crate::op::{Action, Op, Token};
 use crate::outcome::{Dependency, Outcome, Position, Refusal, Repeat, Reply, Verdict};
+use crate::record::StreamKind;
 use crate::shard::{Shard, Undo};
 use crate::stream::Place;
 use crate::token::{TokenRecord, deadline, scope_key};
@@ -266,9 +267,7 @@ impl Shard {
             let counted = self.streams.get(name).map_or(0, |s| s.touched);
             return Ok((Outcome { repeat: Repeat::Stream, ..found }, touched.max(counted)));
         }
-        if self.streams.get(name).is_none() && self.streams.len() >= self.limits.streams_max {
-            return Err(Refusal::StreamsFull);
-        }
+        self.admit_stream(name)?;
         match self.perform(asked) {
             Err(refusal) => {
                 if !canary::is(Bug::MarkJumpsRefusal) {
@@ -282,7 +281,7 @@ impl Shard {
                 self.note_stream_undo(name);
                 let kept = self.undo.as_ref().map_or(0, Undo::streams_before);
                 if !canary::is(Bug::MarkOutsideRecord) {
-                    self.open.note_stream(name, sequence, false, kept);
+                    self.open.note_stream(name, StreamKind::Mark, sequence, kept);
                 }
                 let stream = self.streams.entry(name);
                 stream.mark = sequence;
@@ -293,12 +292,19 @@ impl Shard {
         }
     }
 
+    /// Whether there is a place for a stream: it has one, or there is a free one.
+    fn admit_stream(&self, name: &[u8]) -> Result<(), Refusal> {
+        let most = self.limits.streams_max;
+        if self.streams.len() < most || self.streams.get(name).is_some() {
+            return Ok(());
+        }
+        Err(Refusal::StreamsFull { most: most as u64 })
+    }
+
     /// Holds a stream because an operation of it did not count. Where there is no memory for
     /// another stream nothing is held: all of it is refused.
     pub fn hold_stream(&mut self, name: &[u8], sequence: u64) {
-        let has_place =
-            self.streams.get(name).is_some() || self.streams.len() < self.limits.streams_max;
-        if has_place && check_stream(name, sequence).is_ok() {
+        if self.admit_stream(name).is_ok() && check_stream(name, sequence).is_ok() {
             self.streams.hold(name, sequence);
         }
     }
@@ -317,16 +323,29 @@ impl Shard {
         if let Some(refusal) = cx.no_room {
             return Err(refusal);
         }
-        if self.streams.get(name).is_none() && self.streams.len() >= self.limits.streams_max {
-            return Err(Refusal::StreamsFull);
-        }
+        self.admit_stream(name)?;
         self.time_ms = self.decision_time(cx.now_ms);
-        self.open.note_stream(name, sequence, true, 0);
+        self.open.note_stream(name, StreamKind::Checkpoint, sequence, 0);
         let number = self.sealed + 1;
         let stream = self.streams.entry(name);
         stream.checkpoint = Some(sequence);
         stream.touched = number;
         Ok(Dependency { shard: self.id, batch: number })
+    }
+
+    /// Ends a stream on this shard: the log says so where it knows the stream, and from here on its
+    /// sequences count again. What was held is not held any more.
+    pub fn end_stream(&mut self, now_ms: u64, name: &[u8]) {
+        let Some(stream) = self.streams.get(name).copied() else { return };
+        if !stream.is_recorded() {
+            self.streams.restore(name, None);
+            return;
+        }
+        self.time_ms = self.decision_time(now_ms);
+        if !canary::is(Bug::EndUnrecorded) {
+            self.open.note_stream(name, StreamKind::End, stream.mark, 0);
+        }
+        self.streams.end(name, self.newest());
     }
 
     /// Writes the deletions of up to `steps` expired counters; returns how many it wrote.
@@ -372,10 +391,19 @@ impl Shard {
     }
 }
 
-fn check_stream(name: &[u8], sequence: u64) -> Result<(), Refusal> {
+/// Checks the name of a stream.
+///
+/// # Errors
+/// It is empty or too long.
+pub(crate) fn check_stream_name(name: &[u8]) -> Result<(), Refusal> {
     if name.is_empty() || name.len() > STREAM_BYTES_MAX {
         return Err(Refusal::BadStream { bytes: name.len() });
     }
+    Ok(())
+}
+
+fn check_stream(name: &[u8], sequence: u64) -> Result<(), Refusal> {
+    check_stream_name(name)?;
     if sequence == 0 {
         return Err(Refusal::BadSequence);
     }

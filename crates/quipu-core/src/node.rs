@@ -6,6 +6,7 @@
 
 mod group;
 mod room;
+mod streams;
 
 use std::ops::{DerefMut, Range};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -13,9 +14,9 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use stdx::hash::hash64;
 
 pub use self::group::Group;
+pub use self::streams::{StreamPage, StreamView};
 use crate::canary::{self, Bug};
 use crate::execute::Context;
-use crate::failpoint::{Point, reach};
 use crate::limits::OP_LOG_BYTES_MAX;
 use crate::op::Op;
 use crate::outcome::{Dependency, Position, Refusal, Reply, Verdict};
@@ -60,28 +61,6 @@ pub struct Sealed {
     pub range: Range<usize>,
     /// How many slots it has.
     pub slots: usize,
-}
-
-/// What a node knows of one stream.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct StreamView {
-    /// What its sender stored.
-    pub checkpoint: Option<u64>,
-    /// The mark of each shard that has one.
-    pub marks: Vec<(u16, u64)>,
-    /// What this depends on.
-    pub depends: Vec<Dependency>,
-}
-
-impl StreamView {
-    fn add(&mut self, shard: &Shard, name: &[u8]) {
-        let Some(stream) = shard.stream(name) else { return };
-        self.checkpoint = self.checkpoint.or(stream.checkpoint);
-        if stream.mark > 0 {
-            self.marks.push((shard.id(), stream.mark));
-        }
-        self.depends.push(Dependency { shard: shard.id(), batch: stream.touched });
-    }
 }
 
 /// Why an atomic group was taken back.
@@ -387,11 +366,6 @@ impl<C: Cells> Node<C> {
         reaped
     }
 
-    /// Holds a stream on the shard of a counter: `sequence` was refused at another layer.
-    pub fn hold_stream(&self, counter: &str, stream: &[u8], sequence: u64) {
-        self.cells.shard(self.shard_of(counter.as_bytes())).hold_stream(stream, sequence);
-    }
-
     #[inline]
     fn tokens_full(&self) -> bool {
         let tokens = self.tokens.load(Ordering::Relaxed);
@@ -401,43 +375,6 @@ impl<C: Cells> Node<C> {
     /// How many tokens are remembered.
     pub fn tokens(&self) -> u64 {
         self.tokens.load(Ordering::Relaxed)
-    }
-
-    /// What is known of a stream, over all shards.
-    pub fn stream(&self, name: &[u8]) -> StreamView {
-        let mut view = StreamView::default();
-        for id in 0..self.cells.count() {
-            view.add(&self.cells.shard(id), name);
-        }
-        view
-    }
-
-    /// Stores a sender's checkpoint.
-    ///
-    /// # Errors
-    /// A bad name or sequence, or no room.
-    pub fn checkpoint(
-        &self,
-        now_ms: u64,
-        name: &[u8],
-        sequence: u64,
-    ) -> Result<Dependency, Refusal> {
-        let cx = self.context(now_ms, 1);
-        let mut shard = self.cells.shard(self.shard_of(name));
-        self.checkpoint_on(&mut shard, &cx, (name, sequence))
-    }
-
-    fn checkpoint_on(
-        &self,
-        shard: &mut Shard,
-        cx: &Context,
-        (name, sequence): (&[u8], u64),
-    ) -> Result<Dependency, Refusal> {
-        let before = Before::of(shard);
-        let stored = shard.checkpoint(cx, name, sequence);
-        reach(Point::CheckpointStored);
-        self.note_growth(shard, before);
-        stored
     }
 
     /// Whether some open batch is not empty.

@@ -124,9 +124,15 @@ pub enum Refusal {
     /// Token memory full of tokens inside their window.
     #[error("the token memory is full; retry later, or send without a token")]
     TokensFull,
-    /// As many streams as there may be.
-    #[error("there are as many streams as there may be; end one first")]
-    StreamsFull,
+    /// A shard has as many streams as it may have.
+    #[error(
+        "there are {most} streams, as many as stream.max allows; end some with \
+         `quipu stream end`, or raise it and start again"
+    )]
+    StreamsFull {
+        /// How many those are.
+        most: u64,
+    },
     /// Too much not yet durable.
     #[error("too much is in flight; retry")]
     Busy,

@@ -10,7 +10,7 @@
 //!           | [expiry varint]
 //! token   = name | token length u8 | token | item varint | key u128 | fingerprint u128 | flags u8
 //!           | [value] [previous] zigzag | applied zigzag | [expiry varint] | deadline varint
-//! stream  = kind u8 (1 mark, 2 checkpoint) | name length u8 | name | number varint
+//! stream  = kind u8 (1 mark, 2 checkpoint, 3 end) | name length u8 | name | number varint
 //! name    = length - 1 u8 | bytes
 //! ```
 
@@ -88,11 +88,30 @@ pub enum Item<'a> {
         /// The sequence.
         sequence: u64,
     },
+    /// An operator ended a stream: nothing of it is known any more.
+    End {
+        /// The stream.
+        stream: &'a [u8],
+        /// The mark that it had; 0 where nothing of it was counted here.
+        mark: u64,
+    },
     /// The time for which tokens are remembered.
     Window {
         /// Milliseconds.
         window_ms: u64,
     },
+}
+
+/// What an item of a stream says with its number.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
+pub enum StreamKind {
+    /// The highest sequence counted.
+    Mark = 1,
+    /// What the sender stored.
+    Checkpoint = 2,
+    /// The mark that the stream had when it was ended.
+    End = 3,
 }
 
 /// A record that cannot be read although its checksum was right.
@@ -199,9 +218,9 @@ pub(crate) fn put_token_record(out: &mut Vec<u8>, record: &TokenRecord) {
     put_varint(out, record.deadline_ms);
 }
 
-/// Appends a stream's mark, or its checkpoint.
-pub fn put_stream(out: &mut Vec<u8>, stream: &[u8], sequence: u64, is_checkpoint: bool) {
-    out.push(if is_checkpoint { 2 } else { 1 });
+/// Appends what is said of a stream.
+pub fn put_stream(out: &mut Vec<u8>, stream: &[u8], kind: StreamKind, sequence: u64) {
+    out.push(kind as u8);
     out.push(stream.len() as u8);
     out.extend_from_slice(stream);
     put_varint(out, sequence);
@@ -387,6 +406,7 @@ fn read_stream<'a>(r: &mut Reader<'a>) -> Result<Item<'a>, RecordError> {
     match kind {
         1 => Ok(Item::Mark { stream, sequence }),
         2 => Ok(Item::Checkpoint { stream, sequence }),
+        3 => Ok(Item::End { stream, mark: sequence }),
         _ => Err(r.error("stream kind")),
     }
 }

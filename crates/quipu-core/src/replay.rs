@@ -8,7 +8,7 @@ use crate::effect::{Counter, Effect, Mismatch, fold};
 use crate::name::Name;
 use crate::record::{Header, Item, Kind, RecordError};
 use crate::shard::Shard;
-use crate::snapshot::{ItemKey, ItemValue, ShardMeta};
+use crate::snapshot::{Ended, ItemKey, ItemValue, ShardMeta};
 use crate::table::{Spot, Table};
 
 /// Counters whose memory is asked for at once: as many lines as a core keeps in flight, and some.
@@ -43,13 +43,13 @@ pub enum FoldError {
     #[error(transparent)]
     Record(#[from] RecordError),
     /// Its effect does not fit.
-    #[error("shard {shard}, batch {batch}, counter {name:?}: {mismatch}")]
+    #[error("shard {shard}, batch {batch}, {name:?}: {mismatch}")]
     Mismatch {
         /// The shard.
         shard: u16,
         /// The batch.
         batch: u64,
-        /// The counter.
+        /// The counter or the stream.
         name: String,
         /// How it does not fit.
         mismatch: Mismatch,
@@ -143,9 +143,23 @@ impl Shard {
             Item::Checkpoint { stream, sequence } => {
                 self.streams.entry(stream).checkpoint = Some(sequence);
             }
+            Item::End { stream, mark } => self.fold_end(stream, mark)?,
             Item::Window { window_ms } => self.window_ms = window_ms,
         }
         self.forget();
+        Ok(())
+    }
+
+    /// Forgets a stream that an operator ended, durable.
+    fn fold_end(&mut self, name: &[u8], mark: u64) -> Result<(), FoldError> {
+        let found = self.streams.get(name).map_or(0, |stream| stream.mark);
+        Ended::At(mark).check(found).map_err(|mismatch| FoldError::Mismatch {
+            shard: self.id,
+            batch: self.sealed,
+            name: String::from_utf8_lossy(name).into_owned(),
+            mismatch,
+        })?;
+        self.streams.restore(name, None);
         Ok(())
     }
 

@@ -207,6 +207,16 @@ impl Shard {
         self.streams.get(name)
     }
 
+    /// The newest batch that changed or ended a stream; 0 where that is durable since the start.
+    pub fn stream_touched(&self, name: &[u8]) -> u64 {
+        self.streams.touched(name)
+    }
+
+    /// The streams whose names follow `name`, in their order.
+    pub fn streams_after(&self, name: &[u8]) -> impl Iterator<Item = (&[u8], &Stream)> {
+        self.streams.after(name)
+    }
+
     /// Asks for the memory of a counter that will be used soon, and of the token that it will be
     /// used with.
     #[inline]
@@ -245,6 +255,7 @@ impl Shard {
     /// Books of what is durable up to `durable` are tidied in bounded steps.
     pub fn seal(&mut self, durable: u64, out: &mut Vec<u8>) -> Option<u64> {
         self.bury(durable);
+        self.streams.bury(durable);
         if self.open.is_empty() {
             return None;
         }

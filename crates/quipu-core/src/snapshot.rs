@@ -19,7 +19,7 @@ pub use self::change_set::ChangeSet;
 pub use self::gathered::Taken;
 use crate::bytes::{Reader, put_varint, put_zigzag};
 use crate::canary::{self, Bug};
-use crate::effect::{Counter, Effect, Mismatch, compose, fold};
+use crate::effect::{Before, Counter, Effect, Mismatch, compose, fold};
 use crate::name::Name;
 use crate::record::{self, Item, RecordError, put_token_record};
 use crate::token::TokenRecord;
@@ -77,13 +77,51 @@ pub enum Change {
     Counter(Effect),
     /// A token was used.
     Token(TokenRecord),
-    /// A stream went on.
+    /// A stream went on, or ended and perhaps began again.
     Stream {
+        /// Whether it ended; mark and checkpoint are of the time after that.
+        ended: Ended,
         /// The new mark.
         mark: Option<u64>,
         /// The new checkpoint.
         checkpoint: Option<u64>,
     },
+}
+
+/// Whether a stream ended in a change.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ended {
+    /// It went on.
+    No,
+    /// It ended, whatever it was before the change.
+    Yes,
+    /// It ended, and its mark before the change was this one.
+    At(u64),
+}
+
+impl Ended {
+    /// Checks what was there before.
+    ///
+    /// # Errors
+    /// The mark was another.
+    pub(crate) fn check(self, found: u64) -> Result<(), Mismatch> {
+        let as_value = |mark: u64| Some(mark as i64);
+        match self {
+            Self::At(mark) if mark != found => {
+                Err(Mismatch { expected: Before::Exact(as_value(mark)), found: as_value(found) })
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Whether it ended in two changes of which the second has an end; the first left `mark` if it
+    /// said one.
+    fn then(self, mark: Option<u64>, later: Self) -> Result<Self, Mismatch> {
+        let left = mark.or((self != Self::No).then_some(0));
+        let Some(left) = left else { return Ok(later) };
+        later.check(left)?;
+        Ok(if self == Self::No { Self::Yes } else { self })
+    }
 }
 
 /// The place of an item in a snapshot.
@@ -99,9 +137,14 @@ impl Change {
         let (first, second) = if swapped { (later, self) } else { (self, later) };
         Ok(match (*first, *second) {
             (Self::Counter(a), Self::Counter(b)) => Self::Counter(compose(&a, &b)?),
-            (Self::Stream { mark, checkpoint }, Self::Stream { mark: m, checkpoint: c }) => {
-                Self::Stream { mark: m.or(mark), checkpoint: c.or(checkpoint) }
-            }
+            (
+                Self::Stream { ended, mark, checkpoint },
+                Self::Stream { ended: Ended::No, mark: m, checkpoint: c },
+            ) => Self::Stream { ended, mark: m.or(mark), checkpoint: c.or(checkpoint) },
+            (
+                Self::Stream { ended: first, mark: left, .. },
+                Self::Stream { ended, mark, checkpoint },
+            ) => Self::Stream { ended: first.then(left, ended)?, mark, checkpoint },
             (_, later) => later,
         })
     }
@@ -125,16 +168,33 @@ impl Change {
                 }
                 after.value.map(|_| ItemValue::Counter(after))
             }
-            (Self::Stream { mark, checkpoint }, base) => {
-                let (old_mark, old_checkpoint) = match base {
+            (Self::Stream { ended, mark, checkpoint }, base) => {
+                let known = match base {
                     Some(ItemValue::Stream { mark, checkpoint }) => (*mark, *checkpoint),
                     _ => (0, None),
                 };
-                let checkpoint = checkpoint.or(old_checkpoint);
-                Some(ItemValue::Stream { mark: mark.unwrap_or(old_mark), checkpoint })
+                apply_to_stream(known, ended, (mark, checkpoint))?
             }
         })
     }
+}
+
+/// What a change leaves of a stream that had this mark and checkpoint.
+fn apply_to_stream(
+    known: (u64, Option<u64>),
+    ended: Ended,
+    changed: (Option<u64>, Option<u64>),
+) -> Result<Option<ItemValue>, Mismatch> {
+    ended.check(known.0)?;
+    let has_ended = ended != Ended::No && !canary::is(Bug::EndForgotten);
+    let (mark, checkpoint) = if has_ended { (0, None) } else { known };
+    Ok(match changed {
+        (None, None) if has_ended => None,
+        (new_mark, new_checkpoint) => Some(ItemValue::Stream {
+            mark: new_mark.unwrap_or(mark),
+            checkpoint: new_checkpoint.or(checkpoint),
+        }),
+    })
 }
 
 impl ItemValue {
@@ -211,9 +271,12 @@ pub fn put_change(out: &mut Vec<u8>, place: &Place, change: &Change) {
             Change::Shard(meta) => put_meta(body, meta),
             Change::Counter(effect) => record::put_slot(body, b"-", 1, effect),
             Change::Token(record) => put_token_item(body, record),
-            Change::Stream { mark, checkpoint } => {
-                body.push(u8::from(mark.is_some()) + 2 * u8::from(checkpoint.is_some()));
-                [mark, checkpoint].into_iter().flatten().for_each(|n| put_varint(body, *n));
+            Change::Stream { ended, mark, checkpoint } => {
+                let at = if let Ended::At(mark) = *ended { Some(mark) } else { None };
+                let has_ended = *ended != Ended::No;
+                let flags = [mark.is_some(), checkpoint.is_some(), has_ended, at.is_some()];
+                body.push((0..).zip(flags).map(|(bit, is)| u8::from(is) << bit).sum());
+                [mark, checkpoint, &at].into_iter().flatten().for_each(|n| put_varint(body, *n));
             }
         }
     });
@@ -312,10 +375,16 @@ pub fn read_change(body: &[u8]) -> Result<(Place, Change), RecordError> {
         },
         ItemKey::Token(_) => Change::Token(read_token_item(&mut r)?),
         ItemKey::Stream(_) => {
-            let flags = r.flags(3, "stream flags")?;
+            let flags = r.flags(15, "stream flags")?;
             let mark = (flags & 1 != 0).then(|| r.varint("mark")).transpose()?;
             let checkpoint = (flags & 2 != 0).then(|| r.varint("checkpoint")).transpose()?;
-            Change::Stream { mark, checkpoint }
+            let ended = match flags >> 2 {
+                0 => Ended::No,
+                1 => Ended::Yes,
+                3 => Ended::At(r.varint("mark at the end")?),
+                _ => return Err(r.error("stream flags")),
+            };
+            Change::Stream { ended, mark, checkpoint }
         }
     };
     if r.is_done() { Ok((place, change)) } else { Err(r.error("bytes after the change")) }
@@ -357,7 +426,7 @@ fn read_token_item(r: &mut Reader<'_>) -> Result<TokenRecord, RecordError> {
 
 #[cfg(test)]
 mod tests {
-    use super::ItemValue;
+    use super::{Change, Ended, ItemValue};
     use crate::effect::Counter;
     use crate::outcome::Verdict;
     use crate::token::TokenRecord;
@@ -384,5 +453,49 @@ mod tests {
         check(ItemValue::Token(TOKEN), 51, true);
         check(ItemValue::Counter(Counter { value: Some(1), expires_at: Some(50) }), 51, false);
         check(ItemValue::Stream { mark: 1, checkpoint: None }, u64::MAX, false);
+    }
+    /// Changes of a stream that has ended in it or not, with and without numbers.
+    fn stream_changes() -> Vec<Change> {
+        let numbers = |of: u64| [None, Some(of), Some(of + 1)];
+        let mut all = Vec::new();
+        for ended in [Ended::No, Ended::Yes, Ended::At(0), Ended::At(1), Ended::At(5)] {
+            for mark in numbers(1) {
+                all.extend(numbers(7).map(|checkpoint| Change::Stream { ended, mark, checkpoint }));
+            }
+        }
+        // A change says something.
+        let nothing = Change::Stream { ended: Ended::No, mark: None, checkpoint: None };
+        all.retain(|change| *change != nothing);
+        all
+    }
+
+    fn one_after_the_other_is_at_once(first: &Change, second: &Change) {
+        let stream = |mark, checkpoint| Some(ItemValue::Stream { mark, checkpoint });
+        for base in [None, stream(1, None), stream(0, Some(6)), stream(5, Some(6))] {
+            let between = first.apply(base.as_ref());
+            let after = between.and_then(|between| second.apply(between.as_ref()));
+            let at_once = first.compose(second).and_then(|both| both.apply(base.as_ref()));
+            assert_eq!(at_once.ok(), after.ok(), "{first:?}, {second:?} on {base:?}");
+        }
+    }
+
+    #[test]
+    fn the_changes_of_a_stream_compose_to_what_they_do_one_after_the_other() {
+        for first in stream_changes() {
+            for second in stream_changes() {
+                one_after_the_other_is_at_once(&first, &second);
+            }
+        }
+    }
+
+    #[test]
+    fn a_stream_that_ended_is_in_no_snapshot_until_it_begins_again() {
+        let base = ItemValue::Stream { mark: 5, checkpoint: Some(6) };
+        let check = |mark, expected| {
+            let change = Change::Stream { ended: Ended::At(5), mark, checkpoint: None };
+            assert_eq!(change.apply(Some(&base)).unwrap(), expected);
+        };
+        check(None, None);
+        check(Some(1), Some(ItemValue::Stream { mark: 1, checkpoint: None }));
     }
 }

@@ -1,6 +1,7 @@
 //! Streams: whatever is read or sent in order, remembered as one number.
 
 use std::collections::BTreeMap;
+use std::ops::Bound;
 
 use crate::outcome::Refusal;
 
@@ -18,10 +19,20 @@ pub struct Stream {
     pub held: Option<u64>,
 }
 
+impl Stream {
+    /// Whether the log knows it: one that is held and nothing else is in memory only.
+    pub fn is_recorded(&self) -> bool {
+        self.mark > 0 || self.checkpoint.is_some()
+    }
+}
+
 /// The streams of one shard.
 #[derive(Debug, Default)]
 pub struct Streams {
     streams: BTreeMap<Box<[u8]>, Stream>,
+    /// Streams that were ended, with the batch of the end: they stay until it is durable, so that
+    /// who asks for one has something to wait for.
+    ended: BTreeMap<Box<[u8]>, u64>,
 }
 
 /// What a place in a stream means for an operation.
@@ -79,6 +90,32 @@ impl Streams {
         }
     }
 
+    /// Ends a stream in a batch.
+    pub fn end(&mut self, name: &[u8], batch: u64) {
+        if self.streams.remove(name).is_some() {
+            self.ended.insert(name.into(), batch);
+        }
+    }
+
+    /// The newest batch that changed or ended a stream; 0 where that is durable since the start.
+    pub fn touched(&self, name: &[u8]) -> u64 {
+        let changed = self.streams.get(name).map_or(0, |stream| stream.touched);
+        changed.max(self.ended.get(name).copied().unwrap_or(0))
+    }
+
+    /// Forgets ends that are durable.
+    pub fn bury(&mut self, durable: u64) {
+        if !self.ended.is_empty() {
+            self.ended.retain(|_, batch| *batch > durable);
+        }
+    }
+
+    /// The streams whose names follow `name`, in their order.
+    pub fn after(&self, name: &[u8]) -> impl Iterator<Item = (&[u8], &Stream)> {
+        let later = (Bound::Excluded(name), Bound::Unbounded);
+        self.streams.range::<[u8], _>(later).map(|(name, stream)| (&**name, stream))
+    }
+
     /// Puts a stream back as it was, or takes it away where there was none.
     pub fn restore(&mut self, name: &[u8], before: Option<Stream>) {
         match before {
@@ -113,6 +150,36 @@ mod tests {
             assert_eq!(streams.place(b"s", held + 1), Err(Refusal::Held { sequence: held }));
             assert_eq!(streams.place(b"s", 10), Ok(Place::Repeat));
         }
+    }
+
+    #[test]
+    fn an_end_is_remembered_until_it_is_durable() {
+        let mut streams = Streams::default();
+        streams.end(b"s", 1);
+        assert_eq!(streams.touched(b"s"), 0, "what was not there does not end");
+        streams.entry(b"s").touched = 3;
+        assert_eq!(streams.touched(b"s"), 3);
+        streams.end(b"s", 5);
+        assert!(streams.get(b"s").is_none() && streams.is_empty());
+        for (durable, touched) in [(4, 5), (5, 0)] {
+            streams.bury(durable);
+            assert_eq!(streams.touched(b"s"), touched);
+        }
+    }
+
+    #[test]
+    fn streams_are_walked_in_the_order_of_their_names() {
+        let mut streams = Streams::default();
+        for name in [&b"b"[..], b"a", b"\xFF", b"ab"] {
+            streams.entry(name);
+        }
+        let check = |after: &[u8], expected: &[&[u8]]| {
+            let names: Vec<&[u8]> = streams.after(after).map(|(name, _)| name).collect();
+            assert_eq!(names, expected);
+        };
+        check(b"", &[b"a", b"ab", b"b", b"\xFF"]);
+        check(b"ab", &[b"b", b"\xFF"]);
+        check(b"\xFF", &[]);
     }
 
     #[test]

@@ -100,6 +100,16 @@ fn a_batch_is_written_as_the_page_shows() {
 }
 
 #[test]
+fn an_end_of_a_stream_is_written_as_the_page_shows() {
+    let mut shard = begun(&mut Vec::new());
+    batch(&mut shard);
+    shard.end_stream(NOW_MS, b"s");
+    let mut out = Vec::new();
+    assert_eq!(shard.seal(1, &mut out), Some(2));
+    check("end", &out);
+}
+
+#[test]
 fn the_items_of_a_snapshot_are_written_as_the_page_shows() {
     let mut shard = begun(&mut Vec::new());
     let record = token_record(&batch(&mut shard));

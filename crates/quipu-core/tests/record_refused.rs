@@ -4,7 +4,7 @@
 use quipu_core::effect::{Before, Counter, Effect, ExpiryEffect};
 use quipu_core::outcome::Verdict;
 use quipu_core::record::{self, Header, Item, Kind, RecordError};
-use quipu_core::snapshot::{self, Change, ItemKey, ItemValue};
+use quipu_core::snapshot::{self, Change, Ended, ItemKey, ItemValue};
 
 use quipu_core::token::TokenRecord;
 
@@ -106,7 +106,7 @@ fn flags_without_a_meaning_are_refused() {
     snapshot::put_item(&mut bytes, &stream, &ItemValue::Stream { mark: 1, checkpoint: None });
     check_flags(&mut bytes, 7, 1, of_item);
     let mut bytes = Vec::new();
-    let change = Change::Stream { mark: Some(1), checkpoint: Some(2) };
+    let change = Change::Stream { ended: Ended::At(3), mark: Some(1), checkpoint: Some(2) };
     snapshot::put_change(&mut bytes, &stream, &change);
-    check_flags(&mut bytes, 6, 3, of_change);
+    check_flags(&mut bytes, 6, 15, of_change);
 }

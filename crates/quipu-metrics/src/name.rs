@@ -177,7 +177,11 @@ metrics! {
         Tokens = "quipu_shard_tokens", Count,
             "Tokens that are remembered.";
         Streams = "quipu_shard_streams", Count,
-            "Streams that are remembered.";
+            "Streams that are remembered, each counted on every shard that knows it.";
+        StreamsFullest = "quipu_shard_streams_fullest", Count,
+            "Streams of the shard that remembers most.";
+        StreamsMax = "quipu_shard_streams_max", Count,
+            "Streams beyond which a shard refuses further ones (stream.max).";
         Tombstones = "quipu_shard_tombstones", Count,
             "Deleted counters whose deletion is not durable yet.";
         TimeDeviation = "quipu_log_time_deviation_seconds", Seconds,

@@ -119,6 +119,8 @@ pub struct Model {
     pub tokens: BTreeMap<Scope, Memory>,
     /// Streams by shard and name.
     pub streams: BTreeMap<(u16, Vec<u8>), Progress>,
+    /// The batches of this life that ended streams, by shard and name.
+    pub ends: BTreeMap<(u16, Vec<u8>), u64>,
     /// Each shard in its log.
     pub tails: Vec<Tail>,
     /// What it can hold.
@@ -147,6 +149,7 @@ impl Model {
             counters: BTreeMap::new(),
             tokens: BTreeMap::new(),
             streams: BTreeMap::new(),
+            ends: BTreeMap::new(),
             tails: vec![Tail::default(); usize::from(shards)],
             limits,
         }
@@ -316,7 +319,7 @@ impl Model {
     fn check_streams_full(&self, shard: u16, is_new: bool) -> Judged<()> {
         let count = self.streams.keys().filter(|(s, _)| *s == shard).count();
         if is_new && count >= self.limits.streams {
-            return nothing(Refusal::StreamsFull);
+            return nothing(Refusal::StreamsFull { most: self.limits.streams as u64 });
         }
         Ok(())
     }
@@ -339,6 +342,50 @@ impl Model {
         let stream = self.streams.entry(key).or_default();
         (stream.checkpoint, stream.touched) = (Some(sequence), touched);
         Ok(touched)
+    }
+
+    /// What is known of a stream, by shard.
+    pub fn stream(&self, name: &[u8]) -> Vec<(u16, Progress)> {
+        let of_name = self.streams.iter().filter(|((_, known), _)| known == name);
+        of_name.map(|((shard, _), progress)| (*shard, *progress)).collect()
+    }
+
+    /// The newest batch of this life that changed or ended a stream on a shard; 0 for none.
+    pub fn stream_touched(&self, shard: u16, name: &[u8]) -> u64 {
+        let at = (shard, name.to_vec());
+        let changed = self.streams.get(&at).map_or(0, |stream| stream.touched);
+        changed.max(self.ends.get(&at).copied().unwrap_or(0))
+    }
+
+    /// Ends a stream on all shards; returns what it was on each.
+    ///
+    /// # Errors
+    /// Why it does not end.
+    pub fn end_stream(
+        &mut self,
+        now: u64,
+        name: &[u8],
+        by_force: bool,
+    ) -> Result<Vec<(u16, Progress)>, Refusal> {
+        self.check_stream(0, name, 1).map_err(|(refusal, _)| refusal)?;
+        let known = self.stream(name);
+        let held = known.iter().filter_map(|(_, stream)| stream.held).min();
+        if let (Some(sequence), false) = (held, by_force) {
+            return Err(Refusal::Held { sequence });
+        }
+        if !known.is_empty() {
+            self.limits.no_room.map_or(Ok(()), Err)?;
+        }
+        for (shard, stream) in &known {
+            let at = (*shard, name.to_vec());
+            self.streams.remove(&at);
+            // What was never counted nor stored is not in the log.
+            if stream.mark > 0 || stream.checkpoint.is_some() {
+                let touched = self.write(*shard, now);
+                self.ends.insert(at, touched);
+            }
+        }
+        Ok(known)
     }
 
     /// Deletes what has expired, as far as there is room to say so; names the shard's counters
@@ -374,6 +421,7 @@ impl Model {
         self.counters.values_mut().for_each(|entry| entry.touched = 0);
         self.streams.retain(|_, stream| stream.mark > 0 || stream.checkpoint.is_some());
         self.streams.values_mut().for_each(|s| (s.held, s.touched) = (None, 0));
+        self.ends.clear();
         for tail in &mut self.tails {
             assert!(!tail.open, "a life begins at a cut");
             tail.epoch += 1;

@@ -3,9 +3,9 @@
 use std::net::TcpListener;
 use std::sync::Arc;
 
-use quipu_core::node::{Abort, StreamView};
+use quipu_core::node::{Abort, StreamPage, StreamView};
 use quipu_core::op::{Ack, Op};
-use quipu_core::outcome::{Dependency, Reply};
+use quipu_core::outcome::{Dependency, Refusal, Reply};
 use quipu_core::top::Top;
 use quipu_metrics::label::{self, OperationKind};
 use quipu_metrics::name::{Counter, Gauge, Timing};
@@ -165,6 +165,24 @@ impl NodeApi for Gateway {
     fn stream(&self, name: &[u8]) -> StreamView {
         self.count_one(OperationKind::Stream);
         self.hub.node.stream(name)
+    }
+
+    fn streams(&self, after: &[u8], count: usize) -> StreamPage {
+        self.count_one(OperationKind::Stream);
+        self.hub.node.streams(after, count)
+    }
+
+    fn end_stream(&self, name: &[u8], by_force: bool) -> Result<StreamView, Refusal> {
+        self.count_one(OperationKind::Stream);
+        let ended = self.hub.node.end_stream(self.hub.clock.now_ms(), name, by_force)?;
+        if ended.is_known() {
+            let mark = ended.marks.iter().map(|(_, mark)| *mark).max().unwrap_or(0);
+            let name = name.escape_ascii().to_string();
+            tracing::info!(stream = name, mark, by_force, "an operator ends a stream");
+        }
+        self.hub.relieve();
+        self.hub.note_task_turn();
+        Ok(ended)
     }
 
     fn hold_stream(&self, counter: &str, stream: &[u8], sequence: u64) {

@@ -26,6 +26,7 @@ mod plain;
 mod refusal;
 mod respond;
 pub mod serve;
+mod streams;
 #[cfg(test)]
 mod tests;
 

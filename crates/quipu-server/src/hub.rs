@@ -547,13 +547,17 @@ impl Hub {
         use quipu_core::node::Cells;
         let cells = self.node.cells();
         let mut sums = [0_i64; 4];
+        let mut fullest = 0;
         for id in 0..cells.count() {
             let shard = cells.shard(id);
+            fullest = fullest.max(shard.streams());
             let each = [shard.counters(), shard.tokens(), shard.streams(), shard.tombstones()];
             sums.iter_mut().zip(each).for_each(|(sum, n)| *sum += n as i64);
         }
         let gauges = [Gauge::Counters, Gauge::Tokens, Gauge::Streams, Gauge::Tombstones];
         gauges.into_iter().zip(sums).for_each(|(gauge, sum)| self.registry.set(gauge, sum));
+        self.registry.set(Gauge::StreamsFullest, fullest as i64);
+        self.registry.set(Gauge::StreamsMax, self.settings.tokens.streams_max as i64);
         let at_risk = self.node.open_bytes() + self.committing_bytes.load(Ordering::Relaxed);
         self.registry.set(Gauge::BytesAtRisk, at_risk as i64);
         let deviation_ns = self.clock.deviation_ms() as i64 * 1_000_000;

@@ -110,7 +110,7 @@ fn reason(refusal: &Refusal) -> label::Refusal {
         Refusal::Conflict => label::Refusal::Conflict,
         Refusal::Held { .. } => label::Refusal::Held,
         Refusal::Expired => label::Refusal::Expired,
-        Refusal::TokensFull | Refusal::StreamsFull | Refusal::Busy => label::Refusal::Busy,
+        Refusal::TokensFull | Refusal::StreamsFull { .. } | Refusal::Busy => label::Refusal::Busy,
         Refusal::NoMemory => label::Refusal::Oom,
         Refusal::NoSpace => label::Refusal::Nospace,
         Refusal::Stopping => label::Refusal::Unknown,

@@ -81,7 +81,10 @@ fn is_safe(request: &Request) -> bool {
 /// Whether this refusal may be another answer later.
 pub fn is_passing(refusal: Refusal) -> bool {
     use Refusal::{Busy, Held, NoMemory, NoSpace, Stopping, StreamsFull, TokensFull};
-    matches!(refusal, Busy | NoMemory | NoSpace | Stopping | TokensFull | StreamsFull | Held { .. })
+    matches!(
+        refusal,
+        Busy | NoMemory | NoSpace | Stopping | TokensFull | StreamsFull { .. } | Held { .. }
+    )
 }
 
 /// What a plain addition adds.

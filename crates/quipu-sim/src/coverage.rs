@@ -72,6 +72,10 @@ pub enum Met {
     Resumes,
     /// Streams that were sent again from the first unanswered place.
     Reconnects,
+    /// Streams that an operator ended and that began again.
+    Ends,
+    /// Ends of streams that were asked for again, because nobody knew of the first.
+    EndsRepeated,
     /// Answered requests that were sent again.
     Replays,
     /// Requests that were sent again.
@@ -165,7 +169,7 @@ pub enum Met {
 }
 
 /// All that can happen, by name.
-pub const ALL: [(Met, &str); 79] = [
+pub const ALL: [(Met, &str); 81] = [
     (Met::Ops, "ops"),
     (Met::Deliveries, "deliveries"),
     (Met::Answered, "answered"),
@@ -200,6 +204,8 @@ pub const ALL: [(Met, &str); 79] = [
     (Met::Checkpoints, "checkpoints"),
     (Met::Resumes, "resumes"),
     (Met::Reconnects, "reconnects"),
+    (Met::Ends, "ends"),
+    (Met::EndsRepeated, "ends_repeated"),
     (Met::Replays, "replays"),
     (Met::Retries, "retries"),
     (Met::GaveUp, "gave_up"),

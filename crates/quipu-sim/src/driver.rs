@@ -131,6 +131,17 @@ impl<L: Log> Driver<L> {
         Ok(outcomes)
     }
 
+    /// Ends a stream; its answer waits as any other.
+    ///
+    /// # Errors
+    /// Why it does not end.
+    pub fn end_stream(&mut self, request: usize, name: &[u8]) -> Result<(), Refusal> {
+        self.now += 1;
+        let ended = self.node.end_stream(self.now, name, false)?;
+        self.held.push(Held { request, outcomes: Vec::new(), depends: ended.depends });
+        Ok(())
+    }
+
     /// Cuts and appends, without waiting for anything.
     ///
     /// # Errors

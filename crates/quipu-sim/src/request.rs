@@ -111,6 +111,11 @@ pub enum Form {
         /// Which stream.
         stream: u32,
     },
+    /// An operator's word that a stream ends: no operations.
+    End {
+        /// Which stream.
+        stream: u32,
+    },
 }
 
 /// One request, however often it is sent.
@@ -149,6 +154,8 @@ pub enum Response {
         /// The highest mark of any shard.
         newest: u64,
     },
+    /// The stream has ended, or there was none.
+    Ended,
     /// The log failed: it may have been counted.
     Unknown,
     /// Nobody listens.

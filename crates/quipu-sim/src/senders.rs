@@ -51,6 +51,28 @@ pub struct Sender {
     /// The truth about all that was ever answered, for the one who counts.
     settled: u64,
     settled_beyond: BTreeSet<u64>,
+    /// Places up to here may have been sent more than once.
+    doubtful: u64,
+    /// When the last message of any connection has arrived.
+    quiet_us: u64,
+    /// Whether the stream is to end.
+    ending: Ending,
+    /// How often its operator has said so.
+    asks: u64,
+    /// Nothing is sent up to this moment, so that nothing from before an end comes after it.
+    pause_us: u64,
+}
+
+/// How far the end of a stream is: first all that was sent is answered, then its operator says so,
+/// and then it begins again at its first place.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Ending {
+    /// Nobody wants it.
+    No,
+    /// It is wanted.
+    Wanted,
+    /// The operator has said so on this connection.
+    Asked,
 }
 
 /// What a sender does next.
@@ -62,6 +84,8 @@ pub enum Step {
     Checkpoint(u64),
     /// Asks where to go on.
     Resume,
+    /// Says that the stream ends.
+    End,
 }
 
 /// Adds a place to all up to which everything is there.
@@ -95,12 +119,18 @@ impl Sender {
             is_refused: false,
             settled: 0,
             settled_beyond: BTreeSet::new(),
+            doubtful: 0,
+            quiet_us: 0,
+            ending: Ending::No,
+            asks: 0,
+            pause_us: 0,
         }
     }
 
     /// Whether all that the source has was answered.
     pub fn is_done(&self) -> bool {
-        self.is_refused || (self.answered >= self.wanted && !self.is_new)
+        self.is_refused
+            || (self.answered >= self.wanted && !self.is_new && self.ending == Ending::No)
     }
 
     /// All up to here was answered.
@@ -115,6 +145,48 @@ impl Sender {
         self.sent = self.answered;
         self.scattered.clear();
         self.looked = self.answered;
+        self.doubtful = self.farthest;
+        if self.ending == Ending::Asked {
+            self.ending = Ending::Wanted;
+        }
+    }
+
+    /// When a message may arrive on its connection that leaves now: after those before it.
+    pub fn arrival_us(&mut self, earliest_us: u64) -> u64 {
+        self.last_us = earliest_us.max(self.last_us + 1);
+        self.quiet_us = self.quiet_us.max(self.last_us);
+        self.last_us
+    }
+
+    /// An operator wants the stream to end.
+    pub fn want_end(&mut self) {
+        if !self.is_refused && self.ending == Ending::No {
+            self.ending = Ending::Wanted;
+        }
+    }
+
+    /// Whether the operator had to say again that the stream ends.
+    pub fn repeats_end(&self) -> bool {
+        self.asks > 1
+    }
+
+    /// The stream has ended: what is still to come begins at its first place again.
+    pub fn note_ended(&mut self) -> bool {
+        if self.ending == Ending::No {
+            return false;
+        }
+        let left = self.wanted.saturating_sub(self.answered);
+        let (stream, connection, quiet_us) = (self.stream, self.connection, self.quiet_us);
+        *self = Self { connection, wanted: left, quiet_us, ..Self::new(stream) };
+        self.pause_us = quiet_us;
+        true
+    }
+
+    /// There may be room for a stream that was refused.
+    pub fn try_again(&mut self) {
+        if std::mem::take(&mut self.is_refused) {
+            self.disconnect();
+        }
     }
 
     /// Loses the connection.
@@ -122,8 +194,12 @@ impl Sender {
         self.life = None;
     }
 
-    /// Another process takes over and knows nothing but what the node stored.
+    /// Another process takes over and knows nothing but what the node stored. Not while nobody knows
+    /// whether the stream has ended: it would count again what counted before.
     pub fn forget(&mut self) {
+        if self.asks > 0 {
+            return;
+        }
         self.life = None;
         self.is_new = true;
         (self.answered, self.sent, self.looked) = (0, 0, 0);
@@ -131,8 +207,8 @@ impl Sender {
     }
 
     /// What to do next, if anything. `fits` says whether several may go as one.
-    pub fn next(&mut self, prng: &mut Prng, fits: bool) -> Option<Step> {
-        if self.life.is_none() || self.is_refused {
+    pub fn next(&mut self, now_us: u64, prng: &mut Prng, fits: bool) -> Option<Step> {
+        if self.life.is_none() || self.is_refused || now_us <= self.pause_us {
             return None;
         }
         if self.is_new {
@@ -142,14 +218,26 @@ impl Sender {
             self.checkpoint = self.answered;
             return Some(Step::Checkpoint(self.answered));
         }
-        let left = self.wanted.min(self.answered + WINDOW).saturating_sub(self.sent);
+        let upto = if self.ending == Ending::No { self.wanted } else { self.farthest };
+        let left = upto.min(self.answered + WINDOW).saturating_sub(self.sent);
         if left == 0 {
-            return None;
+            return self.next_end(now_us);
         }
         let count = if fits && left > 1 && prng.chance(1, 8) { 2 } else { 1 };
         let places: Vec<u64> = (self.sent + 1..=self.sent + count).collect();
         self.sent += count;
         Some(Step::Send(places))
+    }
+
+    /// The end of the stream, once all that was ever sent has arrived and was answered.
+    fn next_end(&mut self, now_us: u64) -> Option<Step> {
+        let is_quiet = self.answered >= self.farthest && now_us > self.quiet_us;
+        if self.ending != Ending::Wanted || !is_quiet {
+            return None;
+        }
+        self.ending = Ending::Asked;
+        self.asks += 1;
+        Some(Step::End)
     }
 
     /// Those of the places that leave for the first time ever.
@@ -178,15 +266,20 @@ impl Sender {
         (fresh, is_fine)
     }
 
-    /// A place that was answered before is recognised as a repeat.
+    /// A place that was answered before is recognised as a repeat, and one that was sent once since
+    /// the stream began is none.
     ///
     /// # Errors
-    /// It was counted again.
+    /// It was counted again, or not at all.
     pub fn check_repeat(&self, place: u64, answer: &Answer) -> Checked {
         let Ok(outcome) = answer.result else { return Ok(()) };
         let was = place <= self.settled || self.settled_beyond.contains(&place);
         ensure(!was || outcome.repeat == Repeat::Stream, Check::StreamOnce, || {
             format!("place {place} of stream {} counted again: {answer:?}", self.stream)
+        })?;
+        let is_first = place > self.doubtful;
+        ensure(!is_first || outcome.repeat != Repeat::Stream, Check::StreamOnce, || {
+            format!("place {place} of stream {} never counted: {answer:?}", self.stream)
         })
     }
 
@@ -225,8 +318,12 @@ impl Sender {
 
     /// Whether nothing was answered since the last look although something should have been.
     pub fn is_stalled(&mut self) -> bool {
-        let stalled =
-            self.answered == self.looked && (!self.is_done() || self.sent > self.answered);
+        // Before an end there is a time in which nothing is sent.
+        let pauses = self.ending == Ending::Wanted
+            && !self.is_new
+            && self.answered >= self.farthest.max(self.sent);
+        let stalled = self.answered == self.looked
+            && (!self.is_done() && !pauses || self.sent > self.answered);
         self.looked = self.answered;
         stalled
     }

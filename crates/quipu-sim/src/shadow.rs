@@ -11,7 +11,7 @@ mod judge;
 use std::collections::{BTreeMap, BTreeSet};
 
 use quipu_core::op::Action;
-use quipu_core::outcome::{Outcome, Position, Refusal, Reply};
+use quipu_core::outcome::{Dependency, Outcome, Position, Refusal, Reply};
 use quipu_model::rules::Live;
 
 use self::journal::Journal;
@@ -131,6 +131,8 @@ pub struct Shadow {
     expiries: Vec<BTreeSet<(u64, u32)>>,
     tokens: BTreeMap<Scope, Memory>,
     streams: BTreeMap<(u16, u32), Progress>,
+    /// The batches of this life that ended streams.
+    ends: BTreeMap<(u16, u32), u64>,
     tails: Vec<Tail>,
     durable: Vec<u64>,
     shards: Vec<u16>,
@@ -148,6 +150,7 @@ impl Shadow {
             expiries: vec![BTreeSet::new(); count],
             tokens: BTreeMap::new(),
             streams: BTreeMap::new(),
+            ends: BTreeMap::new(),
             tails: vec![Tail::default(); count],
             durable: vec![0; count],
             shards,
@@ -176,6 +179,18 @@ impl Shadow {
     /// One stream on one shard.
     pub fn stream(&self, shard: u16, stream: u32) -> Option<Progress> {
         self.streams.get(&(shard, stream)).copied()
+    }
+
+    /// What an answer about a stream must wait for: the batches that changed or ended it and are
+    /// not durable.
+    pub fn stream_waits(&self, stream: u32) -> Vec<Dependency> {
+        let touched = |shard: u16| {
+            let changed = self.stream(shard, stream).map_or(0, |progress| progress.touched);
+            changed.max(self.ends.get(&(shard, stream)).copied().unwrap_or(0))
+        };
+        let shards = 0..self.tails.len() as u16;
+        let waits = shards.map(|shard| Dependency { shard, batch: touched(shard) });
+        waits.filter(|on| on.batch > self.durable(on.shard)).collect()
     }
 
     /// All tokens and what is remembered of them.
@@ -267,6 +282,7 @@ impl Shadow {
         self.counters.iter_mut().for_each(|entry| entry.touched = 0);
         self.streams.retain(|_, stream| stream.mark > 0 || stream.checkpoint.is_some());
         self.streams.values_mut().for_each(|s| (s.held, s.touched) = (None, 0));
+        self.ends.clear();
         for ((tail, durable), time) in self.tails.iter_mut().zip(&mut self.durable).zip(times) {
             tail.recovered = tail.sealed;
             *durable = tail.sealed;

@@ -8,3 +8,4 @@ pub mod history;
 pub mod live;
 pub mod reply;
 pub mod request;
+pub mod streams;

@@ -25,6 +25,7 @@ mod restore;
 mod scan;
 mod serve;
 mod stat;
+mod stream;
 mod take;
 mod target;
 mod top;
@@ -50,6 +51,7 @@ pub(crate) enum Command {
     Top(top::TopArgs),
     Watch(watch::WatchArgs),
     Stat(stat::StatArgs),
+    Stream(stream::StreamArgs),
     Prove(prove::ProveArgs),
     Load(load::LoadArgs),
     Doctor(doctor::DoctorArgs),
@@ -83,6 +85,7 @@ impl Command {
             Self::Top(args) => top::run(&args),
             Self::Watch(args) => watch::run(&args),
             Self::Stat(args) => stat::run(&args),
+            Self::Stream(args) => stream::run(&args),
             Self::Prove(args) => prove::run(&args),
             Self::Load(args) => load::run(&args),
             Self::Doctor(args) => doctor::run(args),

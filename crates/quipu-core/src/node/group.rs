@@ -81,7 +81,7 @@ impl<C: Cells> Group<'_, C> {
     /// As [`Node::stream`], in a group of all shards.
     pub fn stream(&self, name: &[u8]) -> StreamView {
         let mut view = StreamView::default();
-        self.shards.iter().for_each(|(_, shard)| view.add(shard, name));
+        self.shards.iter().for_each(|(_, shard)| view.look(shard, name));
         view
     }
 

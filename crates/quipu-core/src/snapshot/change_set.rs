@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
 
 use super::gathered::{CounterChanges, Taken, TokenChanges};
-use super::{Change, ItemKey, Place, ShardMeta};
+use super::{Change, Ended, ItemKey, Place, ShardMeta};
 use crate::effect::{Effect, Mismatch};
 use crate::name::Name;
 use crate::record::{self, Header, Item, RecordError};
@@ -98,11 +98,18 @@ impl ChangeSet {
                 Ok(())
             }
             Item::Mark { stream, sequence } => {
-                let change = Change::Stream { mark: Some(sequence), checkpoint: None };
+                let change =
+                    Change::Stream { ended: Ended::No, mark: Some(sequence), checkpoint: None };
                 self.fold_stream(header, stream, change)
             }
             Item::Checkpoint { stream, sequence } => {
-                let change = Change::Stream { mark: None, checkpoint: Some(sequence) };
+                let change =
+                    Change::Stream { ended: Ended::No, mark: None, checkpoint: Some(sequence) };
+                self.fold_stream(header, stream, change)
+            }
+            Item::End { stream, mark } => {
+                let ended = Ended::At(mark);
+                let change = Change::Stream { ended, mark: None, checkpoint: None };
                 self.fold_stream(header, stream, change)
             }
             Item::Window { .. } => Ok(()),
@@ -175,7 +182,7 @@ mod tests {
     use super::{CHANGE_BYTES, ChangeSet};
     use crate::effect::{Effect, ExpiryEffect};
     use crate::outcome::Verdict;
-    use crate::record::{Header, Item, Kind, put_header, put_slot, put_stream};
+    use crate::record::{Header, Item, Kind, StreamKind, put_header, put_slot, put_stream};
     use crate::snapshot::Change;
     use crate::token::TokenRecord;
 
@@ -202,7 +209,7 @@ mod tests {
         let before = batch as i64 - 1;
         let effect = Effect::add(before, before + 1, ExpiryEffect::Keep);
         put_slot(&mut out, counter.as_bytes(), 1, &effect);
-        put_stream(&mut out, stream.as_bytes(), batch, false);
+        put_stream(&mut out, stream.as_bytes(), StreamKind::Mark, batch);
         out
     }
 

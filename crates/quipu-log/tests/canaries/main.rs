@@ -10,6 +10,7 @@ mod crashes;
 mod disks;
 mod folds;
 mod life;
+mod streams;
 mod tokens;
 
 use quipu_core::canary::{self, BUGS, Bug};
@@ -26,7 +27,14 @@ fn claim(holds: bool, violated: &str) -> Result<(), String> {
 
 /// The direct check of a bug.
 fn check_of(bug: Bug) -> Claim {
-    let parts = [answers::CHECKS, tokens::CHECKS, disks::CHECKS, crashes::CHECKS, folds::CHECKS];
+    let parts = [
+        answers::CHECKS,
+        tokens::CHECKS,
+        streams::CHECKS,
+        disks::CHECKS,
+        crashes::CHECKS,
+        folds::CHECKS,
+    ];
     let found = parts.into_iter().flatten().find(|(known, _)| *known == bug);
     found.unwrap_or_else(|| panic!("{bug:?} has no direct check")).1
 }

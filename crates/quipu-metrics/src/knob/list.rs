@@ -221,7 +221,8 @@ knobs! {
     }
     StreamMax {
         name: "stream.max",
-        help: "Most streams remembered at once; further ones are refused as busy.",
+        help: "Most streams that one shard remembers; further ones are refused as busy until some \
+            are ended with quipu stream end.",
         domain: Domain::Count(Range::new(1, 10_000_000)),
         default: "100000",
         apply: Apply::Restart,

@@ -26,6 +26,7 @@ fn the_node_agrees_with_the_model_and_with_every_fold_of_its_log() {
     assert!(sum(|m| m.repeats) > 1000 && sum(|m| m.conflicts) > 100 && sum(|m| m.held) > 100);
     assert!(sum(|m| m.groups) > 300 && sum(|m| m.aborts) > 300 && sum(|m| m.crashes) > 100);
     assert!(sum(|m| m.tokens_full) > 30 && sum(|m| m.no_memory) > 30);
+    assert!(sum(|m| m.ends) > 100 && sum(|m| m.forced) > 10);
 }
 
 proptest! {

@@ -128,3 +128,50 @@ fn a_counter_that_expired_is_counted_and_stays_buried_until_that_is_durable() {
     assert_eq!(facts(), (0, 1, 1));
     assert_eq!(node.seed(), SEED);
 }
+
+#[test]
+fn a_stream_that_ended_counts_again_from_its_first_sequence() {
+    let node = node();
+    let counted = |sequence| {
+        let reply = node.execute(NOW, &streamed("a", sequence));
+        reply.result.map(|outcome| (outcome.value, outcome.repeat))
+    };
+    assert_eq!(counted(5), Ok((Some(1), Repeat::None)));
+    assert_eq!(counted(5), Ok((Some(1), Repeat::Stream)));
+    assert_eq!(node.checkpoint(NOW, b"s", 5), Ok(in_batch(1)));
+    let ended = node.end_stream(NOW, b"s", false).expect("nothing holds it");
+    assert_eq!((&*ended.marks, ended.checkpoint), (&[(0, 5)][..], Some(5)));
+    assert_eq!(ended.depends, [in_batch(1)], "the end is in the open batch");
+    let gone = node.stream(b"s");
+    assert!(!gone.is_known());
+    assert_eq!(gone.depends, [in_batch(1)], "that it is gone waits for its end");
+    assert!(!node.end_stream(NOW, b"s", false).expect("it is gone").is_known());
+    assert_eq!(counted(1), Ok((Some(2), Repeat::None)));
+    assert_eq!(counted(1), Ok((Some(2), Repeat::Stream)));
+}
+
+#[test]
+fn a_stream_that_is_held_ends_by_force_only() {
+    let node = node();
+    let place = |sequence| node.execute(NOW, &streamed("a", sequence)).result.err();
+    assert_eq!(place(1), None);
+    node.hold_stream("a", b"s", 2);
+    let held = Some(Refusal::Held { sequence: 2 });
+    assert_eq!(place(3), held);
+    assert_eq!(node.end_stream(NOW, b"s", false).err(), held);
+    assert_eq!(place(3), held, "nothing ended");
+    let ended = node.end_stream(NOW, b"s", true).expect("by force");
+    assert_eq!((&*ended.marks, ended.held), (&[(0, 1)][..], Some(2)));
+    assert_eq!(place(3), None);
+}
+
+#[test]
+fn an_end_makes_room_for_another_stream_at_once() {
+    let node = node();
+    let store = |name: &[u8]| node.checkpoint(NOW, name, 1).map(|_| ());
+    assert_eq!((store(b"a"), store(b"b")), (Ok(()), Ok(())));
+    let full = Err(Refusal::StreamsFull { most: 2 });
+    assert_eq!(store(b"c"), full);
+    node.end_stream(NOW, b"a", false).expect("nothing holds it");
+    assert_eq!((store(b"c"), store(b"a")), (Ok(()), full));
+}

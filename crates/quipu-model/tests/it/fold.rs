@@ -15,7 +15,7 @@ use stdx::prng::Prng;
 
 use crate::cells::LocalShards;
 use crate::world::{SEED, World, empty, nature};
-use quipu_model::model::{Limits, Model, Scope};
+use quipu_model::model::{Limits, Model, Progress, Scope};
 
 /// Empty shards.
 pub(crate) fn fresh(count: u16, limits: &Limits) -> LocalShards {
@@ -74,6 +74,9 @@ fn agrees_in_shard(model: &Model, node: &Node<LocalShards>, id: u16) {
     let meta = shard.meta();
     assert_eq!((meta.epoch, meta.batch), (tail.epoch, tail.sealed), "shard {id}");
     let known = model.streams.iter().filter(|((s, _), _)| *s == id);
+    let is_recorded = |s: &Progress| s.mark > 0 || s.checkpoint.is_some();
+    let found = shard.streams_after(b"").filter(|(_, stream)| stream.is_recorded()).count();
+    assert_eq!(found, known.clone().filter(|(_, s)| is_recorded(s)).count(), "shard {id}");
     for ((_, name), expected) in known {
         let Some(stream) = shard.stream(name) else {
             assert_eq!((expected.mark, expected.checkpoint), (0, None), "{name:?}");

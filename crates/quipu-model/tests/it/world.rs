@@ -1,6 +1,6 @@
 //! Node and model side by side: every step is done by both, and every answer compared.
 
-use quipu_core::node::{Group, Nature, Node, Sealed};
+use quipu_core::node::{Group, Nature, Node, Sealed, StreamView};
 use quipu_core::op::Action;
 use quipu_core::outcome::{Dependency, Refusal, Reply};
 use quipu_core::shard::{Shard, ShardLimits};
@@ -9,7 +9,7 @@ use stdx::prng::Prng;
 use crate::cells::LocalShards;
 use crate::fold;
 use crate::script::{self, Label, Sent};
-use quipu_model::model::{Asked, Expected, Limits, Model, WINDOW_MS};
+use quipu_model::model::{Asked, Expected, Limits, Model, Progress, WINDOW_MS};
 
 /// The seed of names' hashes.
 pub(crate) const SEED: u64 = 7;
@@ -59,6 +59,8 @@ pub(crate) struct Met {
     pub(crate) crashes: usize,
     pub(crate) tokens_full: usize,
     pub(crate) no_memory: usize,
+    pub(crate) ends: usize,
+    pub(crate) forced: usize,
 }
 
 pub(crate) fn limits(tokens: usize) -> Limits {
@@ -139,7 +141,8 @@ impl World {
             74..=78 => self.settle(1 + random.below(3) as usize),
             79..=87 => self.pass(&mut random),
             88..=90 => self.switch(&mut random),
-            91..=93 => self.checkpoint(&mut random),
+            91..=92 => self.checkpoint(&mut random),
+            93 => self.end_stream(&mut random),
             94..=96 => self.look_at_all(&mut random),
             97..=98 => fold::check_log(self, &mut random),
             _ => {
@@ -331,15 +334,70 @@ impl World {
     fn check_stream_view(&self, name: &[u8]) {
         let view = self.node.stream(name);
         assert_eq!(self.group_of_all().stream(name), view);
-        let known =
-            (0..SHARDS).filter_map(|id| Some((id, self.model.streams.get(&(id, name.to_vec()))?)));
-        let marks: Vec<(u16, u64)> =
-            known.clone().filter(|(_, s)| s.mark > 0).map(|(id, s)| (id, s.mark)).collect();
-        assert_eq!(view.marks, marks);
-        assert_eq!(view.checkpoint, known.clone().find_map(|(_, s)| s.checkpoint));
-        let depends: Vec<Dependency> =
-            known.map(|(shard, s)| Dependency { shard, batch: s.touched }).collect();
-        assert_eq!(view.depends, depends);
+        let known = self.model.stream(name);
+        assert_eq!(view.marks, marks(&known));
+        assert_eq!(view.checkpoint, known.iter().find_map(|(_, s)| s.checkpoint));
+        assert_eq!(view.held, known.iter().filter_map(|(_, s)| s.held).min());
+        assert_eq!(view.is_used, known.iter().any(|(_, s)| s.touched > 0));
+        self.check_stream_depends(name, &view.depends);
+    }
+
+    /// Only what is durable may be left out.
+    fn check_stream_depends(&self, name: &[u8], depends: &[Dependency]) {
+        let touched = |shard| self.model.stream_touched(shard, name);
+        let durable = |shard: u16| self.model.tails[usize::from(shard)].durable;
+        let is_undurable = |on: &Dependency| on.batch > durable(on.shard);
+        let expected = (0..SHARDS).map(|shard| Dependency { shard, batch: touched(shard) });
+        let expected: Vec<Dependency> = expected.filter(is_undurable).collect();
+        let found: Vec<Dependency> = depends.iter().copied().filter(is_undurable).collect();
+        assert_eq!(found, expected, "{name:?}");
+    }
+
+    /// An operator's word: what the stream was, what the answer depends on, and that it is gone.
+    fn end_stream(&mut self, random: &mut Prng) {
+        let name = vec![b's', random.below(4) as u8];
+        let by_force = random.chance(1, 3);
+        self.check_stream_view(&name);
+        let ended = self.node.end_stream(self.now, &name, by_force);
+        let expected = self.model.end_stream(self.now, &name, by_force);
+        match (ended, expected) {
+            (Ok(view), Ok(known)) => {
+                self.met.ends += usize::from(view.is_known());
+                self.met.forced += usize::from(view.held.is_some());
+                assert_eq!(view.marks, marks(&known));
+                assert_eq!(view.checkpoint, known.iter().find_map(|(_, s)| s.checkpoint));
+                assert_eq!(view.is_known(), !known.is_empty());
+                self.check_stream_depends(&name, &view.depends);
+                assert!(!self.node.stream(&name).is_known());
+            }
+            (ended, expected) => assert_eq!(ended.err(), expected.err()),
+        }
+        self.check_stream_view(&name);
+        self.check_listing(random);
+    }
+
+    /// All streams, page by page.
+    fn check_listing(&self, random: &mut Prng) {
+        let (mut listed, mut after): (Vec<Vec<u8>>, Vec<u8>) = (Vec::new(), Vec::new());
+        let count = 1 + random.below(3) as usize;
+        loop {
+            let page = self.node.streams(&after, count);
+            assert!(page.streams.len() <= count, "{page:?}");
+            for (name, view) in &page.streams {
+                let whole = self.node.stream(name);
+                assert_eq!(*view, StreamView { depends: Vec::new(), ..whole });
+            }
+            listed.extend(page.streams.into_iter().map(|(name, _)| name.into_vec()));
+            if !page.has_more {
+                break;
+            }
+            after.clone_from(listed.last().expect("a page with more has some"));
+        }
+        let mut names: Vec<Vec<u8>> =
+            self.model.streams.keys().map(|(_, name)| name.clone()).collect();
+        names.sort();
+        names.dedup();
+        assert_eq!(listed, names);
     }
 
     /// SCAN to its end, or DBSIZE, or the reaper: what they see, and what they depend on.
@@ -400,6 +458,11 @@ impl World {
         }
         visible
     }
+}
+
+/// The marks of a stream on the shards that have one.
+fn marks(known: &[(u16, Progress)]) -> Vec<(u16, u64)> {
+    known.iter().filter(|(_, s)| s.mark > 0).map(|(shard, s)| (*shard, s.mark)).collect()
 }
 
 /// A shard as it begins.

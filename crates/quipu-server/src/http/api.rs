@@ -4,9 +4,9 @@ use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Duration;
 
-use quipu_core::node::{Abort, StreamView};
+use quipu_core::node::{Abort, StreamPage, StreamView};
 use quipu_core::op::{Ack, Op};
-use quipu_core::outcome::{Dependency, Reply};
+use quipu_core::outcome::{Dependency, Refusal, Reply};
 use quipu_core::top::Top;
 use quipu_metrics::label::{ConnectionCut, ConnectionRefusal};
 use quipu_wire::http::problem::Problem;
@@ -44,6 +44,15 @@ pub trait NodeApi: Send + Sync + 'static {
 
     /// What is known of a stream.
     fn stream(&self, name: &[u8]) -> StreamView;
+
+    /// Up to `count` streams whose names follow `after`.
+    fn streams(&self, after: &[u8], count: usize) -> StreamPage;
+
+    /// Ends a stream; `by_force` also one that is held.
+    ///
+    /// # Errors
+    /// It does not end, and why.
+    fn end_stream(&self, name: &[u8], by_force: bool) -> Result<StreamView, Refusal>;
 
     /// Holds a stream on the shard of `counter`: an operation with this place in it was refused
     /// before it came to [`NodeApi::execute`], and later ones must not pass it.

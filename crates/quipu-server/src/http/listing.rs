@@ -1,11 +1,11 @@
-//! Answers about sets: counters by pattern, the greatest ones, and streams.
+//! Answers about sets: counters by pattern, and the greatest ones.
 
 use quipu_core::op::{Ack, Action};
 use quipu_core::outcome::{Dependency, Refusal};
 use quipu_wire::http::ask::Asks;
-use quipu_wire::http::problem::{Field, Kind, Problem};
+use quipu_wire::http::problem::Problem;
 use quipu_wire::http::query;
-use quipu_wire::json::reply::{ScanReply, StreamReply, TopReply};
+use quipu_wire::json::reply::{ScanReply, TopReply};
 use quipu_wire::resp::pattern;
 
 use crate::http::api::NodeApi;
@@ -50,28 +50,11 @@ pub(crate) async fn top<N: NodeApi>(
     Ok(Answer::json(&TopReply { top: &top, n, ack }))
 }
 
-/// Says what is known of a stream.
+/// Waits as a read of its level does, and says what is vouched for.
 ///
 /// # Errors
-/// Nothing is, or the log has failed.
-pub(crate) async fn stream<N: NodeApi>(
-    gate: &Gate<N>,
-    asks: &Asks<'_>,
-    name: &[u8],
-) -> Result<Answer, Problem> {
-    let view = gate.node.stream(name);
-    let ack = settle(gate, asks, &view.depends).await?;
-    if view.checkpoint.is_none() && view.marks.is_empty() {
-        let name = String::from_utf8_lossy(name).into_owned();
-        let problem = Problem::new(Kind::Absent, format!("there is no stream {name:?}"));
-        return Err(problem.with("stream", Field::Text(name)));
-    }
-    let (checkpoint, marks) = (view.checkpoint, &*view.marks);
-    Ok(Answer::json(&StreamReply { name, checkpoint, marks, ack }))
-}
-
-/// Waits as a read of its level does, and says what is vouched for.
-async fn settle<N: NodeApi>(
+/// The log has failed.
+pub(crate) async fn settle<N: NodeApi>(
     gate: &Gate<N>,
     asks: &Asks<'_>,
     depends: &[Dependency],

@@ -24,7 +24,7 @@ use crate::http::api::{Event, NodeApi, Unwell};
 use crate::http::content::Content;
 use crate::http::date::Date;
 use crate::http::limits::{HttpLimits, Surface};
-use crate::http::{body, counter, listing, page};
+use crate::http::{body, counter, listing, page, streams};
 
 /// The media type of answers.
 pub(crate) const JSON: &str = "application/json";
@@ -163,7 +163,9 @@ async fn answer<N: NodeApi>(
         Endpoint::Batch => counter::batch(gate, &asks, &body.bytes).await,
         Endpoint::Scan => listing::scan(gate, &asks, head.uri.query()).await,
         Endpoint::Top => listing::top(gate, &asks, head.uri.query()).await,
-        Endpoint::Stream => listing::stream(gate, &asks, &route.name).await,
+        Endpoint::Stream | Endpoint::Streams | Endpoint::EndStream => {
+            streams::answer(gate, &route, &asks, head.uri.query()).await
+        }
         _ => {
             let done = operate_counter(gate, &route, &asks, &body.bytes).await?;
             Ok(Answer::json(&done))
@@ -199,8 +201,8 @@ fn find<'a>(limits: &HttpLimits, head: &'a Parts) -> Result<Route<'a>, Problem> 
     }
     let route = route::find(head.method.as_str(), head.uri.path())?;
     let is_elsewhere = match limits.surface {
-        Surface::Admin => !route.endpoint.is_operational(),
-        Surface::Counters => route.endpoint.is_archival(),
+        Surface::Admin => !route.endpoint.is_for_admin(),
+        Surface::Counters => route.endpoint.is_administrative(),
     };
     if is_elsewhere {
         return Err(RouteError::NoPath.into());

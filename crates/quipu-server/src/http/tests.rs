@@ -7,3 +7,4 @@ mod held;
 mod lanes;
 mod node;
 mod requests;
+mod streams;

@@ -150,7 +150,7 @@ impl Session {
             }
             Command::Stream(name) => {
                 turn.tally.operation(OperationKind::Stream);
-                let StreamView { checkpoint, marks, depends } = shards.stream(name);
+                let StreamView { checkpoint, marks, depends, .. } = shards.stream(name);
                 reply::stream(out, self.proto, checkpoint, &marks);
                 Depends { on: depends, waits: true }
             }

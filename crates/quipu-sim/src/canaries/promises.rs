@@ -18,7 +18,7 @@ const PROMISES: &[(&str, &[Check])] = &[
     ("write_error_ignored", &[AckAfterFailure, AckedDurable]),
     ("sync_nothing", &[AckedDurable]),
     ("no_dir_sync", &[AckedDurable, RefusedStart]),
-    ("next_segment_early", &[AckedDurable, RefusedStart]),
+    ("next_segment_early", &[AckedDurable, StreamOnce, RefusedStart]),
     ("frame_touches_durable", &[DurableBlock, AckedDurable]),
     ("torn_tail_accepted", &[RecoveredState, RefusedStart]),
     ("damage_cut_off", &[AckedDurable, RecoveredState]),
@@ -43,7 +43,7 @@ const PROMISES: &[(&str, &[Check])] = &[
     ("log_time_steps_back", &[LogTime]),
     ("epoch_reused", &[Position]),
     ("mark_jumps_refusal", &[StreamOnce]),
-    ("mark_outside_record", &[StreamOnce, RecoveredState]),
+    ("mark_outside_record", &[StreamOnce, RecoveredState, RefusedStart]),
     ("read_not_held", &[ReplyDepends, HeldReply, ReadBounds]),
     ("rejection_not_held", &[ReplyDepends, HeldReply]),
     ("repeat_not_held", &[ReplyDepends, HeldReply]),
@@ -56,6 +56,9 @@ const PROMISES: &[(&str, &[Check])] = &[
     ("room_unchecked", &[Limits, Admission]),
     ("dirty_forgotten", &[HeldReply, Liveness]),
     ("effect_outside_batch", &[ReplyDepends, RecoveredState, RefusedStart]),
+    ("end_unrecorded", &[ReplyDepends, RecoveredState, StreamOnce]),
+    ("end_on_one_shard", &[StreamOnce, ReplyDepends, FinalTotals]),
+    ("end_forgotten", &[SnapshotIsLog, RecoveredState, StreamOnce]),
 ];
 
 /// Bugs that no node of one thread over honest blocks can show, and the test that catches them.

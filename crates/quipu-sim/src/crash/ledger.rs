@@ -21,6 +21,9 @@ pub enum Kind {
     Plain,
     /// An add with a place in a stream.
     Streamed,
+    /// An operator's word that the stream ends, once all before it was acknowledged: its places are
+    /// counted from 1 again.
+    End,
     /// Two adds as one, with one key.
     Group,
     /// An add that a bound soon rejects; the rejection has a token too.
@@ -43,13 +46,16 @@ pub struct Request {
     sequence: u64,
 }
 
+/// The stream.
+const STREAM: &[u8] = b"stream";
+
 /// Largest value of the bounded counter.
 const LIMIT: i64 = 2;
 
 /// How long a fleeting counter lives, in milliseconds: a request is one.
 const FLEETING_MS: u64 = 7;
 
-const KINDS: [Kind; 12] = [
+const KINDS: [Kind; 16] = [
     Kind::Keyed,
     Kind::Keyed,
     Kind::Keyed,
@@ -57,6 +63,10 @@ const KINDS: [Kind; 12] = [
     Kind::Plain,
     Kind::Streamed,
     Kind::Streamed,
+    Kind::Streamed,
+    Kind::Streamed,
+    Kind::Streamed,
+    Kind::End,
     Kind::Group,
     Kind::Bounded,
     Kind::Assign,
@@ -85,11 +95,25 @@ impl Request {
                 (one("x", some), Action::Add(Add { ttl: Ttl::After(FLEETING_MS), ..Add::plain(1) }))
             }
             Kind::Read => (one("p", some), Action::Get),
+            Kind::End => (Vec::new(), Action::Get),
         };
         // Some keys are long, so that frames are of many lengths.
         let mut key = format!("key {number}").into_bytes();
         key.resize(key.len().max(random.below(65) as usize), b'-');
-        Self { kind, names, action, key, sequence: number as u64 + 1 }
+        Self { kind, names, action, key, sequence: 0 }
+    }
+
+    /// Gives the places of the stream their sequences, from 1 after every end.
+    pub fn place_all(script: &mut [Self]) {
+        let mut sequence = 0;
+        for request in script {
+            match request.kind {
+                Kind::Streamed => sequence += 1,
+                Kind::End => sequence = 0,
+                _ => continue,
+            }
+            request.sequence = sequence;
+        }
     }
 
     /// What a counter is after this request counted once.
@@ -107,8 +131,8 @@ impl Request {
 
     fn op<'a>(&'a self, name: &'a str) -> Op<'a> {
         let token = match self.kind {
-            Kind::Plain | Kind::Read => Token::None,
-            Kind::Streamed => Token::Stream { name: b"stream", sequence: self.sequence },
+            Kind::Plain | Kind::Read | Kind::End => Token::None,
+            Kind::Streamed => Token::Stream { name: STREAM, sequence: self.sequence },
             _ => Token::Key { key: &self.key, item: 0 },
         };
         Op { name, action: self.action, token }
@@ -116,7 +140,7 @@ impl Request {
 
     /// What a node answers to this request when it comes again, with a token or without counting.
     pub(crate) fn probe<L: Log>(&self, driver: &mut Driver<L>, number: usize) -> Option<Answer> {
-        if matches!(self.kind, Kind::Plain) {
+        if matches!(self.kind, Kind::Plain | Kind::End) {
             return None;
         }
         Some(driver.submit(number, &self.ops(), self.kind == Kind::Group))
@@ -149,6 +173,8 @@ struct Fate {
     answer: Option<(Outcome, Option<Outcome>)>,
     /// How often it was decided, acknowledged or not.
     decided: u32,
+    /// Of an end, whether it was acknowledged.
+    has_ended: bool,
 }
 
 /// All requests so far and what became of them.
@@ -175,7 +201,8 @@ impl Ledger {
 
     /// A number that stands for what is known: which requests were decided, and which answered.
     pub fn knowledge(&self) -> u64 {
-        let of = |fate: &Fate| [u8::from(fate.answer.is_some()), fate.decided as u8];
+        let is_known = |fate: &Fate| fate.answer.is_some() || fate.has_ended;
+        let of = |fate: &Fate| [u8::from(is_known(fate)), fate.decided as u8];
         hash64(0, &self.fates.iter().flat_map(of).collect::<Vec<u8>>())
     }
 
@@ -196,6 +223,10 @@ impl Ledger {
         let most = self.plan.script.len();
         for _ in 0..count.min(most.saturating_sub(self.fates.len())) {
             let number = self.fates.len();
+            if self.request(number).kind == Kind::End {
+                // An operator ends what is answered.
+                self.commit(life)?;
+            }
             self.fates.push(Fate::default());
             self.send(life, number)?;
             self.between(life, number + 1)?;
@@ -231,6 +262,9 @@ impl Ledger {
 
     fn send<S: Storage>(&mut self, life: &mut Life<S>, number: usize) -> Result<(), End> {
         let request = self.request(number);
+        if request.kind == Kind::End {
+            return self.end_stream(life, number);
+        }
         let is_group = request.kind == Kind::Group;
         let sent = life.driver.submit(number, &request.ops(), is_group);
         match sent {
@@ -248,6 +282,27 @@ impl Ledger {
             }
         }
         Ok(self.learn(life.driver.release())?)
+    }
+
+    /// Ends the stream and waits until that is durable.
+    fn end_stream<S: Storage>(&mut self, life: &mut Life<S>, number: usize) -> Result<(), End> {
+        life.driver.end_stream(number, STREAM).map_err(|refusal| {
+            let what = format!("the end of the stream is refused: {refusal}");
+            Violation::new(Check::Admission, what)
+        })?;
+        self.commit(life)
+    }
+
+    /// Whether a request is a place in the stream before an end that was sent: it was
+    /// acknowledged, and would count again.
+    fn is_over(&self, number: usize) -> bool {
+        let later = self.sent().skip(number).any(|(request, _)| request.kind == Kind::End);
+        self.request(number).kind == Kind::Streamed && later
+    }
+
+    /// Whether a request is an end that was acknowledged: what came after it must not end, too.
+    fn is_ended(&self, number: usize) -> bool {
+        self.fates.get(number).is_some_and(|fate| fate.has_ended)
     }
 
     /// What was acknowledged was counted, and says so with the same outcome.
@@ -274,8 +329,10 @@ impl Ledger {
     /// Takes acknowledgements.
     fn learn(&mut self, released: Released) -> Checked {
         for (number, outcomes) in released {
-            let is_read = self.request(number).kind == Kind::Read;
+            let kind = self.request(number).kind;
+            let is_read = kind == Kind::Read;
             let Some(fate) = self.fates.get_mut(number) else { continue };
+            fate.has_ended |= kind == Kind::End;
             let first = outcomes.first().copied();
             if fate.answer.is_none() || is_read {
                 fate.answer = first.map(|first| (first, outcomes.get(1).copied()));
@@ -306,7 +363,8 @@ impl Ledger {
         self.check_plain(life)?;
         self.check_marks(life)?;
         for number in 0..self.fates.len() {
-            if self.request(number).kind != Kind::Plain {
+            let is_plain = self.request(number).kind == Kind::Plain;
+            if !is_plain && !self.is_over(number) && !self.is_ended(number) {
                 self.send(life, number)?;
             }
         }
@@ -365,11 +423,22 @@ impl Ledger {
         Ok(())
     }
 
-    /// Each shard's mark is at least at the newest acknowledged sequence there.
+    /// Each shard's mark is at least at the newest acknowledged sequence there since the last end,
+    /// and none is of before an end that was acknowledged.
     fn check_marks<S: Storage>(&self, life: &Life<S>) -> Checked {
-        let marks = life.driver.node.stream(b"stream").marks;
-        for (request, fate) in self.sent() {
-            if request.kind != Kind::Streamed || fate.answer.is_none() {
+        let marks = life.driver.node.stream(STREAM).marks;
+        let ends = self.sent().filter(|(request, _)| request.kind == Kind::End);
+        let is_ended = ends.last().is_none_or(|(_, fate)| fate.has_ended);
+        let places = self.sent().enumerate().filter(|(_, (r, _))| r.kind == Kind::Streamed);
+        let live: Vec<(&Request, &Fate)> =
+            places.filter(|(number, _)| !self.is_over(*number)).map(|(_, sent)| sent).collect();
+        let most = live.iter().map(|(request, _)| request.sequence).max().unwrap_or(0);
+        let beyond = marks.iter().find(|(_, mark)| is_ended && *mark > most);
+        ensure(beyond.is_none(), Check::StreamOnce, || {
+            format!("the marks are {marks:?}, and nothing after {most} was sent since the end")
+        })?;
+        for (request, fate) in live {
+            if fate.answer.is_none() {
                 continue;
             }
             let shard = life.driver.node.shard_of(request.name().as_bytes());

@@ -54,7 +54,9 @@ impl Plan {
         let least = 2 * u64::from(block_bytes) + 2 * (4096 + u64::from(block_bytes));
         let segment_bytes = least + random.below(4) * u64::from(block_bytes) * 2;
         let pair = over_two_shards(shards);
-        let script = (0..REQUESTS_MAX).map(|n| Request::draw(seed, n, &pair)).collect();
+        let mut script: Vec<Request> =
+            (0..REQUESTS_MAX).map(|n| Request::draw(seed, n, &pair)).collect();
+        Request::place_all(&mut script);
         Self {
             seed,
             shards,

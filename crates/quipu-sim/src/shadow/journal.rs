@@ -119,6 +119,15 @@ impl Shadow {
         self.journal.entries.push_back(Before::Stream(at, before));
     }
 
+    /// Takes a stream away that ends in this batch.
+    pub(super) fn end_stream_on(&mut self, at: (u16, u32), batch: Option<u64>) {
+        let before = self.streams.remove(&at);
+        self.journal.entries.push_back(Before::Stream(at, before));
+        if let Some(batch) = batch {
+            self.ends.insert(at, batch);
+        }
+    }
+
     fn put_stream(&mut self, at: (u16, u32), progress: Option<Progress>) {
         match progress {
             Some(progress) => _ = self.streams.insert(at, progress),

@@ -140,7 +140,7 @@ impl Shadow {
             return nothing(Refusal::Held { sequence: held });
         }
         if known.is_none() && self.streams_full(shard) {
-            return nothing(Refusal::StreamsFull);
+            return nothing(self.full());
         }
         let performed = self.plain(asked);
         let changed = if performed.is_ok() {
@@ -170,13 +170,45 @@ impl Shadow {
         no_room.map_or(Ok(()), Err)?;
         let known = self.stream(shard, stream);
         if known.is_none() && self.streams_full(shard) {
-            return Err(Refusal::StreamsFull);
+            return Err(self.full());
         }
         let touched = self.write(shard, now_ms);
         let checkpoint = Some(sequence);
         let progress = Progress { checkpoint, touched, ..known.unwrap_or_default() };
         self.set_stream((shard, stream), progress);
         Ok(touched)
+    }
+}
+
+impl Shadow {
+    fn full(&self) -> Refusal {
+        Refusal::StreamsFull { most: self.bounds.streams as u64 }
+    }
+
+    /// Ends a stream on all shards; returns what it was: its marks, by shard.
+    ///
+    /// # Errors
+    /// The refusal that the node must answer.
+    pub fn end_stream(
+        &mut self,
+        now_ms: u64,
+        stream: u32,
+        no_room: Option<Refusal>,
+    ) -> Result<Vec<(u16, u64)>, Refusal> {
+        let shards = 0..self.tails.len() as u16;
+        let known: Vec<(u16, Progress)> =
+            shards.filter_map(|shard| Some((shard, self.stream(shard, stream)?))).collect();
+        if let Some(sequence) = known.iter().filter_map(|(_, progress)| progress.held).min() {
+            return Err(Refusal::Held { sequence });
+        }
+        no_room.filter(|_| !known.is_empty()).map_or(Ok(()), Err)?;
+        for (shard, progress) in &known {
+            let is_recorded = progress.mark > 0 || progress.checkpoint.is_some();
+            let batch = is_recorded.then(|| self.write(*shard, now_ms));
+            self.end_stream_on((*shard, stream), batch);
+        }
+        let marks = known.into_iter().map(|(shard, progress)| (shard, progress.mark));
+        Ok(marks.filter(|(_, mark)| *mark > 0).collect())
     }
 }
 
@@ -243,7 +275,7 @@ fn broken(ask: &Ask, reply: &Reply, expected: &Expected) -> Check {
                 | Refusal::NoSpace
                 | Refusal::NoMemory
                 | Refusal::TokensFull
-                | Refusal::StreamsFull
+                | Refusal::StreamsFull { .. }
                 | Refusal::Stopping)
         )
     };

@@ -9,11 +9,14 @@ use crate::clients::{Patience, is_passing};
 use crate::coverage::Met;
 use crate::event::{Delivery, Event, Route, Source};
 use crate::request::{Answer, Form, Request, Response, Ticket};
-use crate::senders::Step;
+use crate::senders::{Sender, Step};
 use crate::world::{LOOK_US, NODE, World};
 
 /// How much more is lost while the network is bad.
 const BAD_NETWORK: u64 = 10;
+
+/// One in so many looks of a sender, an operator wants its stream to end. Guess: a few in a minute.
+const LOOKS_PER_END: u64 = 60;
 
 /// Most steps of a sender at once: a window and what belongs to it.
 const STEPS_MAX: usize = 40;
@@ -188,10 +191,11 @@ impl World {
         for _ in 0..STEPS_MAX {
             let fits = self.options.workload.groups > 0;
             let Some(sender) = self.senders.get_mut(stream as usize) else { break };
-            let Some(step) = sender.next(&mut self.network, fits) else { break };
-            let is_resume = step == Step::Resume;
+            let now_us = self.schedule.now_us();
+            let Some(step) = sender.next(now_us, &mut self.network, fits) else { break };
+            let is_last = matches!(step, Step::Resume | Step::End);
             self.send_step(stream, step)?;
-            if is_resume {
+            if is_last {
                 break;
             }
         }
@@ -205,6 +209,7 @@ impl World {
             Step::Resume => {
                 Request { id, asks: Vec::new(), form: Form::Resume { stream }, ack, read }
             }
+            Step::End => Request { id, asks: Vec::new(), form: Form::End { stream }, ack, read },
             Step::Checkpoint(sequence) => {
                 let form = Form::Checkpoint { stream, sequence };
                 Request { id, asks: Vec::new(), form, ack, read }
@@ -238,8 +243,8 @@ impl World {
             self.coverage.met(Met::LostRequests);
             return;
         }
-        sender.last_us = (now + delay).max(sender.last_us + 1);
-        let (at, life, connection) = (sender.last_us, sender.life, sender.connection);
+        let at = sender.arrival_us(now + delay);
+        let (life, connection) = (sender.life, sender.connection);
         let source = Source::Sender { stream, connection };
         let route = Route { node: NODE, source, request: request.id };
         self.in_flight.insert(request.id, places(&request));
@@ -295,6 +300,14 @@ impl World {
                     self.coverage.met(Met::Resumes);
                 }
             }
+            Response::Ended => {
+                let is_repeated = sender.repeats_end();
+                if sender.note_ended() {
+                    self.coverage.met(Met::Ends);
+                    self.coverage.add(Met::EndsRepeated, u64::from(is_repeated));
+                    self.senders.iter_mut().for_each(Sender::try_again);
+                }
+            }
             Response::Answers(_) => {}
             Response::Unknown | Response::Unreachable => sender.disconnect(),
         }
@@ -309,9 +322,13 @@ impl World {
         self.schedule.after(LOOK_US, Event::Look { stream });
         let life = self.machine(NODE).process.as_ref().map(|process| process.life);
         let moves = !self.is_healed && self.network.chance(1, 400);
+        let ends = !self.is_healed && self.network.chance(1, LOOKS_PER_END);
         self.connections += 1;
         let connection = self.connections;
         let Some(sender) = self.senders.get_mut(stream as usize) else { return Ok(()) };
+        if ends {
+            sender.want_end();
+        }
         if moves {
             sender.forget();
         } else if sender.is_stalled() && sender.life.is_some() {
@@ -333,10 +350,8 @@ fn places(request: &Request) -> Vec<u64> {
 /// Whether a stream can never go on.
 fn is_final(answer: &Answer) -> bool {
     use quipu_core::outcome::Refusal;
-    answer
-        .result
-        .err()
-        .is_some_and(|refusal| refusal == Refusal::StreamsFull || !is_passing(refusal))
+    let is_full = |refusal| matches!(refusal, Refusal::StreamsFull { .. });
+    answer.result.err().is_some_and(|refusal| is_full(refusal) || !is_passing(refusal))
 }
 
 /// What of a response goes into the trace.
@@ -350,6 +365,7 @@ fn digest(response: &Response) -> u64 {
             u64::wrapping_add(u64::wrapping_mul(digest, 31), value)
         }),
         Response::Stream { checkpoint, newest } => checkpoint.unwrap_or(0) * 31 + newest,
+        Response::Ended => 4,
         Response::Unknown => 2,
         Response::Unreachable => 3,
     }

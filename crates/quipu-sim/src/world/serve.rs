@@ -128,6 +128,7 @@ impl Serving<'_> {
             Form::Scan => self.scan(request),
             Form::Checkpoint { stream, sequence } => self.checkpoint(stream, sequence),
             Form::Resume { stream } => Ok(self.resume(stream)),
+            Form::End { stream } => self.end_stream(stream),
         }
     }
 
@@ -357,11 +358,7 @@ impl Serving<'_> {
                 let newest = 0;
                 Ok((Response::Stream { checkpoint: Some(sequence), newest }, vec![on]))
             }
-            Err(refusal) => {
-                let result = Err(refusal);
-                let answer = Answer { result, position: Position::default() };
-                Ok((Response::Answers(vec![answer]), Vec::new()))
-            }
+            Err(refusal) => Ok(refused(refusal)),
         }
     }
 
@@ -371,6 +368,31 @@ impl Serving<'_> {
         let view = process.node.stream(self.names.stream(stream).as_bytes());
         let newest = view.marks.iter().map(|(_, mark)| *mark).max().unwrap_or(0);
         (Response::Stream { checkpoint: view.checkpoint, newest }, view.depends)
+    }
+
+    /// An operator's word: the stream is gone from all shards, in one frame.
+    fn end_stream(&mut self, stream: u32) -> Checked<Served> {
+        let Some(process) = &self.machine.process else { return Ok(unknown()) };
+        let no_room = process.admission(process.node.end_ops());
+        let name = self.names.stream(stream).as_bytes();
+        let ended = process.node.end_stream(self.now_ms, name, false);
+        let shadow = &mut self.machine.witness.shadow;
+        let expected = shadow.end_stream(self.now_ms, stream, no_room);
+        let found = ended.as_ref().map(|view| view.marks.clone()).map_err(|refusal| *refusal);
+        ensure(found == expected, Check::StreamOnce, || {
+            format!("the end of stream {stream}: {found:?}, not {expected:?}")
+        })?;
+        let view = match ended {
+            Ok(view) => view,
+            Err(refusal) => return Ok(refused(refusal)),
+        };
+        let is_undurable = |on: &Dependency| on.batch > shadow.durable(on.shard);
+        let waits: Vec<Dependency> = view.depends.into_iter().filter(is_undurable).collect();
+        let expected = shadow.stream_waits(stream);
+        ensure(self.is_outside || waits == expected, Check::ReplyDepends, || {
+            format!("the end of stream {stream} depends on {waits:?}, not on {expected:?}")
+        })?;
+        Ok((Response::Ended, waits))
     }
 
     fn count(&mut self, request: &Request, ask: &Ask, reply: &Reply) {
@@ -397,6 +419,11 @@ fn unknown() -> Served {
     (Response::Unknown, Vec::new())
 }
 
+fn refused(refusal: Refusal) -> Served {
+    let answer = Answer { result: Err(refusal), position: Position::default() };
+    (Response::Answers(vec![answer]), Vec::new())
+}
+
 fn count_refusal(coverage: &mut Coverage, refusal: Refusal) {
     coverage.met(match refusal {
         Refusal::Conflict => Met::Conflicts,
@@ -404,7 +431,7 @@ fn count_refusal(coverage: &mut Coverage, refusal: Refusal) {
         Refusal::Expired => Met::Expired,
         Refusal::FutureToken { .. } => Met::FutureTokens,
         Refusal::TokensFull => Met::TokensFull,
-        Refusal::StreamsFull => Met::StreamsFull,
+        Refusal::StreamsFull { .. } => Met::StreamsFull,
         Refusal::NoMemory => Met::NoMemory,
         Refusal::NoSpace => Met::NoSpace,
         _ => Met::Busy,

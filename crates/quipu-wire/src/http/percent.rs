@@ -28,8 +28,13 @@ pub fn decode_query(text: &str) -> Result<Cow<'_, [u8]>, PercentError> {
 
 /// Encodes a text as one segment of a path.
 pub fn encode_segment(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    for byte in text.bytes() {
+    encode_bytes(text.as_bytes())
+}
+
+/// Encodes bytes, which need not be text, as one segment of a path or one value of a query.
+pub fn encode_bytes(bytes: &[u8]) -> String {
+    let mut out = String::with_capacity(bytes.len());
+    for &byte in bytes {
         match byte {
             b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => {
                 out.push(char::from(byte));

@@ -292,7 +292,7 @@ fn kind_of(refusal: Refusal) -> Kind {
         Refusal::Conflict => Kind::Conflict,
         Refusal::Held { .. } => Kind::Held,
         Refusal::Expired => Kind::Expired,
-        Refusal::TokensFull | Refusal::StreamsFull => Kind::Full,
+        Refusal::TokensFull | Refusal::StreamsFull { .. } => Kind::Full,
         Refusal::Busy => Kind::Busy,
         Refusal::NoMemory => Kind::NoMemory,
         Refusal::NoSpace => Kind::NoSpace,
@@ -376,7 +376,7 @@ mod tests {
         check(Refusal::Expired, 410, "not by this request", false);
         check(Refusal::Busy, 429, "no", true);
         check(Refusal::TokensFull, 503, "no", true);
-        check(Refusal::StreamsFull, 503, "no", true);
+        check(Refusal::StreamsFull { most: 5 }, 503, "no", true);
         check(Refusal::NoMemory, 507, "no", false);
         check(Refusal::NoSpace, 507, "no", false);
         check(Refusal::Stopping, 503, "no", true);

@@ -66,6 +66,10 @@ pub enum Endpoint {
     Audit,
     /// A snapshot of everything.
     Backup,
+    /// Lists streams.
+    Streams,
+    /// Ends a stream.
+    EndStream,
 }
 
 /// All routes.
@@ -78,7 +82,7 @@ pub const ROUTES: &[Entry] = &[
     entry("POST", "/v1/{namespace}/batch", Endpoint::Batch, "many operations"),
     entry("GET", "/v1/{namespace}/counters", Endpoint::Scan, "list counters"),
     entry("GET", "/v1/{namespace}/top", Endpoint::Top, "the greatest counters"),
-    entry("GET", "/v1/{namespace}/streams/{name}", Endpoint::Stream, "marks of a stream"),
+    entry("GET", STREAM, Endpoint::Stream, "marks of a stream"),
     entry("GET", "/health", Endpoint::Health, "whether the process works"),
     entry("GET", "/ready", Endpoint::Ready, "whether the node serves"),
     entry("GET", "/metrics", Endpoint::Metrics, "figures, as Prometheus text or JSON"),
@@ -90,10 +94,15 @@ pub const ROUTES: &[Entry] = &[
     entry("GET", HISTORY, Endpoint::History, "what happened to a counter (admin listener)"),
     entry("GET", "/v1/audit", Endpoint::Audit, "what `quipu audit` reads (admin listener)"),
     entry("POST", "/v1/backup", Endpoint::Backup, "what `quipu backup` copies (admin listener)"),
+    entry("GET", STREAMS, Endpoint::Streams, "list streams (admin listener)"),
+    entry("DELETE", STREAM, Endpoint::EndStream, "end a stream (admin listener)"),
 ];
 
 const COUNTER: &str = "/v1/{namespace}/counters/{name}";
 const TAKE: &str = "/v1/{namespace}/counters/{name}/take";
+
+const STREAMS: &str = "/v1/{namespace}/streams";
+const STREAM: &str = "/v1/{namespace}/streams/{name}";
 
 const HISTORY: &str = "/v1/{namespace}/counters/{name}/history";
 
@@ -107,14 +116,28 @@ const fn entry(
 }
 
 impl Endpoint {
-    /// Whether operators ask for it, not users: what the admin listener answers.
+    /// Whether it is about the process: what both listeners answer without looking at counters.
     pub fn is_operational(self) -> bool {
-        matches!(self, Self::Health | Self::Ready | Self::Metrics) || self.is_archival()
+        matches!(self, Self::Health | Self::Ready | Self::Metrics)
     }
 
-    /// Whether it reads what the disk holds: what only the admin listener answers.
+    /// Whether it reads what the disk holds.
     pub fn is_archival(self) -> bool {
         matches!(self, Self::History | Self::Audit | Self::Backup)
+    }
+
+    /// Whether only operators ask for it: what the admin listener alone answers.
+    pub fn is_administrative(self) -> bool {
+        self.is_archival() || matches!(self, Self::Streams | Self::EndStream)
+    }
+
+    /// Whether the admin listener answers it.
+    pub fn is_for_admin(self) -> bool {
+        self.is_operational() || self.is_administrative() || self == Self::Stream
+    }
+
+    fn is_of_stream(self) -> bool {
+        matches!(self, Self::Stream | Self::EndStream)
     }
 
     /// Whether it is the page for people or belongs to it.
@@ -191,10 +214,10 @@ pub fn find<'a>(method: &str, path: &'a str) -> Result<Route<'a>, RouteError> {
     let name = decode_segment(found.name.unwrap_or_default())?;
     let route = Route { endpoint: entry.endpoint, name };
     match entry.endpoint {
-        Endpoint::Stream if route.name.is_empty() || route.name.len() > STREAM_BYTES_MAX => {
-            Err(RouteError::Stream { bytes: route.name.len() })
-        }
-        Endpoint::Stream => Ok(route),
+        of if of.is_of_stream() => match route.name.len() {
+            1..=STREAM_BYTES_MAX => Ok(route),
+            bytes => Err(RouteError::Stream { bytes }),
+        },
         _ if found.name.is_some() => {
             route.counter().map(|_| ()).map_err(Into::into).map(|()| route)
         }
@@ -265,6 +288,8 @@ mod tests {
         check("POST", "/v1/default/batch", Ok((Endpoint::Batch, b"")));
         check("GET", "/v1/default/counters", Ok((Endpoint::Scan, b"")));
         check("GET", "/v1/default/streams/a%20b", Ok((Endpoint::Stream, b"a b")));
+        check("DELETE", "/v1/default/streams/%FF", Ok((Endpoint::EndStream, b"\xFF")));
+        check("GET", "/v1/default/streams", Ok((Endpoint::Streams, b"")));
         check("GET", "/health", Ok((Endpoint::Health, b"")));
         check("GET", "/ready", Ok((Endpoint::Ready, b"")));
         check("GET", "/metrics", Ok((Endpoint::Metrics, b"")));

@@ -251,45 +251,12 @@ impl Serialize for TopReply<'_> {
     }
 }
 
-/// The answer about a stream.
-#[derive(Debug)]
-pub struct StreamReply<'a> {
-    /// The stream's name.
-    pub name: &'a [u8],
-    /// What its sender stored.
-    pub checkpoint: Option<u64>,
-    /// Shard and mark of each shard that knows it.
-    pub marks: &'a [(u16, u64)],
-    /// The durability that it vouches for.
-    pub ack: Ack,
-}
-
-#[derive(serde::Serialize)]
-struct Mark {
-    shard: u16,
-    mark: u64,
-}
-
-impl Serialize for StreamReply<'_> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let marks: Vec<Mark> =
-            self.marks.iter().map(|&(shard, mark)| Mark { shard, mark }).collect();
-        let mut map = serializer.serialize_map(Some(4))?;
-        map.serialize_entry("stream", &String::from_utf8_lossy(self.name))?;
-        map.serialize_entry("checkpoint", &self.checkpoint)?;
-        map.serialize_entry("marks", &marks)?;
-        map.serialize_entry("ack", ack_word(self.ack))?;
-        map.end()
-    }
-}
-
 /// What can be written as a body.
 pub trait Body: Serialize {}
 
 impl Body for CounterReply<'_> {}
 impl Body for BatchReply<'_> {}
 impl Body for ScanReply {}
-impl Body for StreamReply<'_> {}
 impl Body for TopReply<'_> {}
 impl Body for LiveReply<'_> {}
 impl Body for Problem {}
@@ -304,7 +271,7 @@ mod tests {
     use quipu_core::op::{Ack, Action, Add, Op, ReadLevel, Token};
     use quipu_core::outcome::{Dependency, Outcome, Position, Refusal, Repeat, Reply, Verdict};
 
-    use super::{BatchReply, Reached, ScanReply, StreamReply, word, word_abort, write};
+    use super::{BatchReply, Reached, ScanReply, word, word_abort, write};
 
     const REACHED: Reached = Reached { ack: Ack::Fsync, read: ReadLevel::Committed };
     const ADD: Action = Action::Add(Add {
@@ -452,12 +419,5 @@ mod tests {
         );
         let end = ScanReply { next: 0, items: Vec::new(), ..scan };
         assert_eq!(text(&end), "{\"items\":[],\"cursor\":null,\"ack\":\"memory\"}");
-        let stream =
-            StreamReply { name: b"s", checkpoint: Some(7), marks: &[(1, 9)], ack: Ack::Fsync };
-        assert_eq!(
-            text(&stream),
-            "{\"stream\":\"s\",\"checkpoint\":7,\"marks\":[{\"shard\":1,\"mark\":9}],\
-             \"ack\":\"fsync\"}"
-        );
     }
 }

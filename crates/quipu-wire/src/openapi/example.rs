@@ -1,11 +1,13 @@
 //! Examples of answers, written by those who write the answers.
 
+use quipu_core::node::StreamView;
 use quipu_core::op::{Ack, Action, Add, Op, ReadLevel, Token};
 use quipu_core::outcome::{Dependency, Outcome, Position, Repeat, Reply, Verdict};
 use serde_json::{Map, Value, json};
 
 use crate::http::problem::{KINDS, KindLine, Problem};
-use crate::json::reply::{self, BatchReply, Body, CounterReply, Reached, ScanReply, StreamReply};
+use crate::json::reply::{self, BatchReply, Body, CounterReply, Reached, ScanReply};
+use crate::json::streams::StreamReply;
 
 const REACHED: Reached = Reached { ack: Ack::Fsync, read: ReadLevel::Committed };
 
@@ -35,8 +37,8 @@ pub(crate) fn of(schema: &str) -> Option<Value> {
             Some(body(&ScanReply { items, next: 22, ack: Ack::Fsync }))
         }
         "Stream" => {
-            let (name, marks) = (b"gateway-1", [(13, 1)]);
-            Some(body(&StreamReply { name, checkpoint: None, marks: &marks, ack: Ack::Fsync }))
+            let view = StreamView { marks: vec![(13, 1)], ..StreamView::default() };
+            Some(body(&StreamReply { name: b"gateway-1", view: &view, ack: Ack::Fsync }))
         }
         "Condition" => Some(json!({ "status": "ok" })),
         _ => None,

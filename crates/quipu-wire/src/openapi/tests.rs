@@ -17,7 +17,7 @@ fn parsed() -> Value {
 
 /// The routes of the HTTP listener; others are the admin listener's alone.
 fn routes() -> impl Iterator<Item = &'static Entry> {
-    ROUTES.iter().filter(|entry| !entry.endpoint.is_archival())
+    ROUTES.iter().filter(|entry| !entry.endpoint.is_administrative())
 }
 
 #[test]

@@ -178,7 +178,7 @@ pub fn refusal(out: &mut Vec<u8>, why: &Refusal) {
         | Refusal::CrossShard => "ERR",
         Refusal::Conflict => "CONFLICT",
         Refusal::Expired => "EXPIRED",
-        Refusal::TokensFull | Refusal::StreamsFull | Refusal::Busy => "BUSY",
+        Refusal::TokensFull | Refusal::StreamsFull { .. } | Refusal::Busy => "BUSY",
         Refusal::NoMemory => "OOM",
         Refusal::NoSpace => "NOSPACE",
         Refusal::Stopping => "UNKNOWN",

@@ -59,10 +59,12 @@ const TIMES: [(&str, &str, &str); 5] = [
 ];
 
 /// Levels without a label, as JSON tells them.
-const LEVELS: [(&str, &str); 16] = [
+const LEVELS: [(&str, &str); 18] = [
     ("counters", "quipu_shard_counters"),
     ("tokens", "quipu_shard_tokens"),
     ("streams", "quipu_shard_streams"),
+    ("streams_fullest", "quipu_shard_streams_fullest"),
+    ("streams_max", "quipu_shard_streams_max"),
     ("held_replies", "quipu_server_held_replies"),
     ("inflight_bytes", "quipu_server_inflight_bytes"),
     ("at_risk_bytes", "quipu_log_at_risk_bytes"),
@@ -157,6 +159,8 @@ impl Stat {
             self.count("quipu_shard_tokens"),
             self.count("quipu_shard_streams"),
         );
+        let (fullest, most_streams) =
+            (self.count("quipu_shard_streams_fullest"), self.count("quipu_shard_streams_max"));
         let (since, room) =
             (self.bytes("quipu_log_since_snapshot_bytes"), self.bytes("quipu_log_room_bytes"));
         let free = self.bytes("quipu_node_disk_free_bytes");
@@ -166,6 +170,7 @@ impl Stat {
             line("at risk", format!("{at_risk}   held answers {held}   in flight {inflight}")),
             line("connections", self.labelled(OPEN)),
             line("holds", format!("counters {counters}   tokens {tokens}   streams {streams}")),
+            line("fullest shard", format!("streams {fullest} of {most_streams}")),
             line("memory", format!("{memory} of {most}")),
             line("log", format!("{written}/s   to replay {since}   room {room}   disk {free}")),
             line("segments", self.labelled(SEGMENTS)),

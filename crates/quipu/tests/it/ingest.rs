@@ -1,6 +1,7 @@
 //! Lines of real files into a real node, with either side killed on the way.
 
 mod blocks;
+mod ended;
 mod formats;
 mod nginx;
 

@@ -341,9 +341,18 @@ fn when_stream_memory_is_full_new_streams_are_refused_and_old_ones_go_on() {
     let bounded = node_with(&[("stream.max", "1")]);
     let mut socket = bounded.node.resp();
     assert!(socket.call("QUIPU.ADD full 1 STREAM first 1").error().is_none());
-    assert!(socket.call("QUIPU.ADD full 1 STREAM second 1").fails_with("BUSY"));
+    let refused = socket.call("QUIPU.ADD full 1 STREAM second 1");
+    assert!(refused.fails_with("BUSY"));
+    let remedy = ["there are 1 streams", "stream.max", "quipu stream end"];
+    let why = refused.error().unwrap_or_default().to_owned();
+    assert!(remedy.iter().all(|word| why.contains(word)), "{why}");
     let reply = socket.call("QUIPU.ADD full 1 STREAM first 2");
     assert_eq!(reply.items().first().and_then(Reply::int), Some(2), "{reply:?}");
+    let node = bounded.node.address("resp").to_string();
+    let mut end = Command::new(node::binary());
+    tool::output_of(end.args(["stream", "end", "first", "--node", &node]));
+    let reply = socket.call("QUIPU.ADD full 1 STREAM second 1");
+    assert_eq!(reply.items().first().and_then(Reply::int), Some(3), "{reply:?}");
 }
 
 #[test]

@@ -9,9 +9,9 @@ use std::time::{Duration, Instant};
 
 use parking_lot::{Condvar, Mutex};
 use quipu_core::limits::TOP_MAX;
-use quipu_core::node::{Abort, Nature, Node, StreamView};
+use quipu_core::node::{Abort, Nature, Node, StreamPage, StreamView};
 use quipu_core::op::{Ack, Op};
-use quipu_core::outcome::{Dependency, Reply};
+use quipu_core::outcome::{Dependency, Refusal, Reply};
 use quipu_core::shard::{Shard, ShardLimits};
 use quipu_core::top::{Pass, Top};
 use quipu_wire::http::problem::{Kind, Problem};
@@ -169,6 +169,14 @@ impl NodeApi for TestNode {
 
     fn stream(&self, name: &[u8]) -> StreamView {
         self.node.stream(name)
+    }
+
+    fn streams(&self, after: &[u8], count: usize) -> StreamPage {
+        self.node.streams(after, count)
+    }
+
+    fn end_stream(&self, name: &[u8], by_force: bool) -> Result<StreamView, Refusal> {
+        self.node.end_stream(NOW_MS, name, by_force)
     }
 
     fn hold_stream(&self, counter: &str, stream: &[u8], sequence: u64) {
