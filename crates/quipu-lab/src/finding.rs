@@ -131,6 +131,9 @@ pub struct Environment {
     pub kernel: String,
     /// The clock that the kernel reads.
     pub clock_source: String,
+    /// How the kernel of the generator decides how fast TCP sends.
+    #[serde(default)]
+    pub tcp_congestion_control: String,
     /// The limit of CPU of the control group, as the kernel writes it.
     pub cgroup_cpu_max: String,
     /// The limit of memory of the control group, as the kernel writes it.
@@ -147,6 +150,9 @@ pub struct Generator {
     pub threads: Vec<Thread>,
     /// CPU time of its threads per request that was tried, in nanoseconds.
     pub cpu_ns_per_request: f64,
+    /// How late slots of the result left that no full limit of requests in flight held back.
+    #[serde(default)]
+    pub own_lag: Option<Latency>,
     /// What the machine did meanwhile.
     pub machine: Machine,
     /// The memory of this process at the end, in bytes.
@@ -173,8 +179,18 @@ pub struct Thread {
     pub run_queue_wait_ns: u64,
     /// Turns of its loop.
     pub turns: u64,
-    /// Turns in which a due slot waited because as many requests were under way as may be.
-    pub capped: u64,
+    /// Slots of the result that were due while as many requests were under way as may be.
+    #[serde(default)]
+    pub held_back: u64,
+    /// The longest time for which requests were under way and none was answered, in nanoseconds.
+    #[serde(default)]
+    pub silence_ns: u64,
+    /// When that time ended, in nanoseconds from the start.
+    #[serde(default)]
+    pub silence_end_ns: u64,
+    /// The most by which it woke too late, in nanoseconds: it had no core.
+    #[serde(default)]
+    pub absence_ns: u64,
 }
 
 /// What the machine did during a run.
@@ -185,10 +201,17 @@ pub struct Machine {
     pub steal_ratio: f64,
     /// TCP segments that were sent again.
     pub tcp_retransmits: u64,
+    /// Of those, how many the receiver had got before (it said so, by DSACK): they were delayed, not
+    /// lost, or only their acknowledgement was.
+    #[serde(default)]
+    pub tcp_needless_retransmits: u64,
     /// Connections that a full accept queue refused.
     pub listen_overflows: u64,
     /// The share of time in which something waited for a CPU (PSI, some), if the kernel tells.
     pub cpu_pressure_ratio: Option<f64>,
+    /// The share of time in which something waited for a disk (PSI, some), if the kernel tells.
+    #[serde(default)]
+    pub io_pressure_ratio: Option<f64>,
 }
 
 /// What the target cost, where it runs on this machine.
@@ -231,7 +254,7 @@ pub struct PhaseFinding {
     pub failures: BTreeMap<String, Latency>,
     /// From the write to the end of all that came to one, failures too, on average, in nanoseconds.
     pub ended_mean_ns: f64,
-    /// Requests under way, on average over its windows.
+    /// Requests under way, on average over the time in which it was the phase.
     pub in_flight_mean: f64,
     /// The most slots that were due and not sent.
     pub backlog_max: u64,
@@ -252,6 +275,13 @@ pub struct Latency {
     pub percentiles: Percentiles,
     /// All of it, in V2 deflate and base64.
     pub hdr: String,
+}
+
+impl Machine {
+    /// Returns the TCP segments that were sent again because they were lost.
+    pub fn lost_segments(&self) -> u64 {
+        self.tcp_retransmits.saturating_sub(self.tcp_needless_retransmits)
+    }
 }
 
 impl Latency {
@@ -310,13 +340,13 @@ impl PhaseFinding {
     /// Fills in what its windows know.
     #[must_use]
     pub fn over<'w>(mut self, windows: impl Iterator<Item = &'w Window>) -> Self {
-        let (mut in_flight, mut len_ns) = (0.0, 0);
+        let mut in_flight_ns = 0.0;
         for window in windows {
-            in_flight += window.in_flight_mean * window.len_ns as f64;
-            len_ns += window.len_ns;
+            in_flight_ns += window.in_flight_mean * window.len_ns as f64;
             self.backlog_max = self.backlog_max.max(window.backlog_max);
         }
-        self.in_flight_mean = in_flight / len_ns.max(1) as f64;
+        // What is answered after the end of the plan was asked in its time.
+        self.in_flight_mean = in_flight_ns / self.active_ns.max(1) as f64;
         self
     }
 
@@ -353,6 +383,11 @@ impl Finding {
     /// Returns whether no promise was broken. One that what was measured does not tell is not kept.
     pub fn keeps_promises(&self) -> bool {
         self.promises.iter().all(|promise| promise.judgement.outcome == Outcome::Pass)
+    }
+
+    /// Returns whether a promise was surely broken.
+    pub fn breaks_promises(&self) -> bool {
+        self.promises.iter().any(|promise| promise.judgement.outcome == Outcome::Fail)
     }
 
     /// Returns the phase of this name.

@@ -45,6 +45,7 @@ pub mod search;
 pub mod settle;
 pub mod slo;
 pub mod slot;
+mod tail;
 pub mod template;
 pub mod trend;
 pub mod validity;

@@ -8,11 +8,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::finding::{Finding, Latency};
 use crate::recording::Latencies;
+use crate::tail;
 use stdx::nearest::nearest;
-
-/// A percentile of merged runs is shown only if so many requests lie beyond it: the count of a tail of
-/// 10 is good to a factor.
-const TAIL_COUNT_MIN: f64 = 10.0;
 
 /// A percentile of one of many runs may be as rough as its noise is counted by the others; without one
 /// request beyond it, it is the maximum by another name.
@@ -109,7 +106,7 @@ impl Metric {
     /// Reads the metric from a histogram of response times, such as one of several runs.
     pub fn of_histogram(self, all: &Latencies) -> Option<f64> {
         match self.share() {
-            Some(share) if all.len() as f64 * (1.0 - share) >= TAIL_COUNT_MIN => {
+            Some(share) if tail::is_told(all.len(), share) => {
                 Some(all.value_at_quantile(share) as f64)
             }
             None if self == Self::Mean && !all.is_empty() => Some(all.mean()),

@@ -4,8 +4,9 @@ use std::fmt::Write as _;
 
 use stdx::units::{Bytes, Nanos};
 
-use crate::finding::{Finding, Generator, Latency, PhaseFinding};
+use crate::finding::{Finding, Generator, Latency, Machine, PhaseFinding, Thread};
 use crate::slo::Outcome;
+use crate::tail;
 use crate::window::Window;
 
 /// Returns the page: the verdict, then the numbers.
@@ -150,29 +151,57 @@ fn write_phase(phase: &PhaseFinding, is_closed: bool, text: &mut String) {
     }
 }
 
-/// A percentile is shown only if a few requests lie beyond it (reference: a tail count of 100 is good
-/// to 20 %, one of 10 to a factor; below that it is the maximum by another name).
-pub(crate) const TAIL_COUNT_MIN: f64 = 10.0;
-
 fn latency(name: &str, latency: &Latency, text: &mut String) {
     let p = &latency.percentiles;
-    let show = |ns: u64, share_beyond: f64| {
-        if latency.count as f64 * share_beyond < TAIL_COUNT_MIN {
-            return "n/a".to_owned();
-        }
-        Nanos(ns).approximate()
+    let show = |ns: u64, share: f64| {
+        if tail::is_told(latency.count, share) { Nanos(ns).approximate() } else { "n/a".to_owned() }
     };
     line(
         text,
         format_args!(
             "  {name:<18} {:>9} {:>9} {:>9} {:>9} {:>9} {:>9} {:>9}",
-            show(latency.mean_ns as u64, 1.0),
+            show(latency.mean_ns as u64, 0.0),
             show(p.p50_ns, 0.5),
-            show(p.p90_ns, 0.1),
-            show(p.p99_ns, 0.01),
-            show(p.p999_ns, 0.001),
-            show(p.p9999_ns, 0.0001),
+            show(p.p90_ns, 0.9),
+            show(p.p99_ns, 0.99),
+            show(p.p999_ns, 0.999),
+            show(p.p9999_ns, 0.9999),
             Nanos(p.max_ns).approximate()
+        ),
+    );
+}
+
+/// The longest stalls: of the target, and of the generator, which makes a target look stalled.
+fn stalls(threads: &[Thread], text: &mut String) {
+    let longest = threads.iter().max_by_key(|thread| thread.silence_ns);
+    let Some(longest) = longest.filter(|thread| thread.silence_ns > 0) else { return };
+    let absence_ns = threads.iter().map(|thread| thread.absence_ns).max().unwrap_or(0);
+    line(
+        text,
+        format_args!(
+            "stalls      no answer came for {} until {}; the generator woke at most {} late",
+            Nanos(longest.silence_ns).approximate(),
+            Nanos(longest.silence_end_ns).approximate(),
+            Nanos(absence_ns).approximate()
+        ),
+    );
+}
+
+fn machine(machine: &Machine, text: &mut String) {
+    let share = |ratio: Option<f64>| {
+        ratio.map_or("unknown".to_owned(), |ratio| format!("{:.1} %", ratio * 100.0))
+    };
+    line(
+        text,
+        format_args!(
+            "machine     steal {:.2} %, CPU pressure {}, disk pressure {}, {} TCP segments lost, {} sent \
+             again needlessly, {} listen overflows",
+            machine.steal_ratio * 100.0,
+            share(machine.cpu_pressure_ratio),
+            share(machine.io_pressure_ratio),
+            machine.lost_segments(),
+            machine.tcp_needless_retransmits,
+            machine.listen_overflows
         ),
     );
 }
@@ -189,20 +218,12 @@ fn generator(generator: &Generator, text: &mut String) {
             Bytes(generator.rss_bytes).approximate()
         ),
     );
-    let machine = &generator.machine;
-    let pressure = match machine.cpu_pressure_ratio {
-        Some(ratio) => format!("{:.1} %", ratio * 100.0),
-        None => "unknown".to_owned(),
-    };
-    line(
-        text,
-        format_args!(
-            "machine     steal {:.2} %, CPU pressure {pressure}, {} TCP retransmits, {} listen overflows",
-            machine.steal_ratio * 100.0,
-            machine.tcp_retransmits,
-            machine.listen_overflows
-        ),
-    );
+    stalls(&generator.threads, text);
+    let held_back: u64 = generator.threads.iter().map(|thread| thread.held_back).sum();
+    if held_back > 0 {
+        line(text, format_args!("held back   {held_back} slots, by the limit in flight"));
+    }
+    machine(&generator.machine, text);
     if let Some(handshakes) = &generator.handshakes {
         line(
             text,

@@ -4,6 +4,7 @@
 
 mod built_in;
 mod error;
+mod extent;
 mod rate;
 mod read;
 mod scale;

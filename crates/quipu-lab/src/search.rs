@@ -35,6 +35,9 @@ const FLOOR: f64 = 1_024.0;
 /// cannot keep up with a quarter of a rate, the rate is not the reason.
 const BLIND_MAX: u32 = 3;
 
+/// By how much a trial is longer than its promises need, so that some failures leave enough answers.
+const SPARE: f64 = 1.1;
+
 /// What the intervals of the curve are drawn from; any number does.
 const SEED: u64 = 1;
 
@@ -195,15 +198,29 @@ impl Search {
 
     fn confirmation(&self, rate_per_s: f64) -> Option<Ask> {
         let confirm = self.settings.confirm;
-        let ask = Ask { rate_per_s, lasts: confirm.lasts, is_confirmation: true, is_repeat: false };
+        let lasts = self.confirmation_lasts(Some(rate_per_s));
+        let ask = Ask { rate_per_s, lasts, is_confirmation: true, is_repeat: false };
         (self.confirmed < confirm.runs).then_some(ask)
+    }
+
+    fn confirmation_lasts(&self, rate_per_s: Option<f64>) -> Nanos {
+        let lasts = self.settings.confirm.lasts;
+        rate_per_s.map_or(lasts, |rate_per_s| self.judged(lasts, rate_per_s))
     }
 
     fn short(&self, rate_per_s: f64) -> Ask {
         let lasts = if self.is_long { self.settings.confirm.lasts } else { self.settings.trial };
+        let lasts = self.judged(lasts, rate_per_s);
         // Thousandths of a slot per second are what a schedule knows.
         let rate_per_s = (rate_per_s * 1e3).round() / 1e3;
         Ask { rate_per_s, lasts, is_confirmation: false, is_repeat: false }
+    }
+
+    /// Returns a span, or a longer one if this rate needs it for its promises to be judged.
+    fn judged(&self, lasts: Nanos, rate_per_s: f64) -> Nanos {
+        let needed = self.settings.checks.iter().map(|check| check.needs().requests).max();
+        let seconds = needed.unwrap_or(0) as f64 * SPARE / rate_per_s;
+        lasts.max(Nanos((seconds * 1e9).ceil() as u64))
     }
 
     fn precision(&self) -> f64 {
@@ -219,7 +236,7 @@ impl Search {
             is_at_least: self.high.as_ref().is_none_or(|high| high.cause == Cause::Generator),
             confirmed: self.confirmed,
             confirmations: self.settings.confirm.runs,
-            confirm_ns: self.settings.confirm.lasts.0,
+            confirm_ns: self.confirmation_lasts(self.low).0,
             is_precise: self.is_precise(),
             trials: self.trials.clone(),
             curve: self.passed.curve(&fit::resampling(SEED)),

@@ -11,12 +11,14 @@
 //! [`Facts`]. It passes, fails, or is unknown, and both of its sides are shown.
 
 mod amount;
+mod extent;
 mod measure;
 mod parse;
 
 use std::fmt;
 
 pub use self::amount::{Amount, Dimension};
+pub use self::extent::Extent;
 pub use self::measure::{Latency, Measure, Resource, Statistic};
 pub use self::parse::SloError;
 
@@ -78,6 +80,8 @@ pub enum Operator {
 pub enum Reading {
     /// Its value in the base unit of the dimension that was asked for; infinite for what never came.
     Value(f64),
+    /// More than this, in the same unit, and why no more is known.
+    Above(f64, String),
     /// Nothing, and why, as the end of a sentence: "no server was watched".
     Unknown(String),
 }
@@ -153,6 +157,7 @@ impl Check {
     pub fn judge(&self, facts: &dyn Facts) -> Judgement {
         let left = self.left.read(facts, self.dimension);
         let right = self.right.read(facts, self.dimension);
+        let (left, right) = (left.against(&right), right.against(&left));
         let outcome = match (&left, &right) {
             (Reading::Value(left), Reading::Value(right)) if self.operator.holds(*left, *right) => {
                 Outcome::Pass
@@ -162,7 +167,7 @@ impl Check {
         };
         let reason = [&left, &right].into_iter().find_map(|reading| match reading {
             Reading::Value(_) => None,
-            Reading::Unknown(reason) => Some(reason.clone()),
+            Reading::Above(_, reason) | Reading::Unknown(reason) => Some(reason.clone()),
         });
         let (left, right) = self.shown(&left, &right);
         Judgement { check: self.text.clone(), outcome, left, right, reason }
@@ -175,9 +180,21 @@ impl Check {
         }
         let [left, right] = [left, right].map(|reading| match reading {
             Reading::Value(value) => amount(*value).to_string(),
-            Reading::Unknown(_) => "unknown".to_owned(),
+            Reading::Above(..) | Reading::Unknown(_) => "unknown".to_owned(),
         });
         (left, right)
+    }
+}
+
+impl Reading {
+    /// Returns it as it compares with `other`: what is above that in any case is as good as infinite.
+    fn against(&self, other: &Self) -> Self {
+        match (self, other) {
+            (Self::Above(least, _), Self::Value(other)) if least >= other => {
+                Self::Value(f64::INFINITY)
+            }
+            _ => self.clone(),
+        }
     }
 }
 

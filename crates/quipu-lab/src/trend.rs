@@ -3,7 +3,9 @@
 
 use quipu_stats::slope;
 use quipu_stats::spread::median;
-use quipu_stats::steady::{Steadiness, Unsteady, steady as settles};
+use quipu_stats::steady::{POINTS_MIN, Steadiness, Unsteady, steady as settles};
+
+use stdx::units::Nanos;
 
 use crate::slo::{Dimension, Reading};
 
@@ -11,7 +13,14 @@ use crate::slo::{Dimension, Reading};
 const CONFIDENCE: f64 = 0.95;
 
 /// Fewer windows say nothing of growth: their slope is that of single disturbances (guess).
-const WINDOWS_MIN: usize = 10;
+pub(crate) const SLOPE_WINDOWS_MIN: usize = 10;
+
+/// A growth by the hour is not told from less: what grows at first is tables, caches and allocators that
+/// fill (guess).
+pub(crate) const SLOPE_SPAN_NS: u64 = 600_000_000_000;
+
+/// Fewer windows do not tell whether a series has settled.
+pub(crate) const STEADY_WINDOWS_MIN: usize = POINTS_MIN;
 
 /// By how much of its mean a settled series may drift in all: as near as p99 must be to its baseline
 /// to have recovered.
@@ -24,9 +33,17 @@ const DRIFT_MAX: f64 = 0.1;
 /// Points are a moment in nanoseconds and a value in its base unit. `dimension` is one of a growth:
 /// of a share, the growth against the median of the series.
 pub fn growth(points: &[(u64, f64)], dimension: Dimension) -> Reading {
-    if points.len() < WINDOWS_MIN {
+    if points.len() < SLOPE_WINDOWS_MIN {
         let found = points.len();
-        return Reading::Unknown(format!("a slope needs {WINDOWS_MIN} windows, there are {found}"));
+        return Reading::Unknown(format!(
+            "a slope needs {SLOPE_WINDOWS_MIN} windows, there are {found}"
+        ));
+    }
+    let span_ns =
+        points.last().map_or(0, |last| last.0) - points.first().map_or(0, |first| first.0);
+    if span_ns < SLOPE_SPAN_NS * 9 / 10 {
+        let [takes, span] = [SLOPE_SPAN_NS, span_ns].map(|ns| Nanos(ns).approximate());
+        return Reading::Unknown(format!("a slope needs {takes}, its windows are {span} apart"));
     }
     let values: Vec<f64> = points.iter().map(|(_, value)| *value).collect();
     let points: Vec<(f64, f64)> =
@@ -89,7 +106,7 @@ mod tests {
     fn hourly(points: &[(u64, f64)], dimension: Dimension) -> f64 {
         match growth(points, dimension) {
             Reading::Value(per_second) => per_second * 3_600.0,
-            Reading::Unknown(reason) => panic!("{reason}"),
+            unsure => panic!("{unsure:?}"),
         }
     }
 
@@ -126,10 +143,13 @@ mod tests {
     fn what_is_too_short_says_so() {
         let unknown = |points: &[(u64, f64)]| match growth(points, Dimension::ShareGrowth) {
             Reading::Unknown(reason) => reason,
-            Reading::Value(value) => panic!("{value}"),
+            sure => panic!("{sure:?}"),
         };
         assert_eq!(unknown(&series(9, 1.0, 0.0, 0.1)), "a slope needs 10 windows, there are 9");
         assert_eq!(unknown(&series(60, 0.0, 0.0, 0.0)), "it is 0 in most windows");
+        let seconds: Vec<(u64, f64)> =
+            series(60, 1.0, 0.0, 0.1).into_iter().map(|(ns, value)| (ns / 60, value)).collect();
+        assert_eq!(unknown(&seconds), "a slope needs 10m, its windows are 59s apart");
         let short = steady(&[("p99", vec![1.0; 20])]);
         assert_eq!(short, Reading::Unknown("p99 has 20 windows, too few to tell".to_owned()));
     }

@@ -33,6 +33,7 @@ pub(crate) fn machine() -> Environment {
         governor: line("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor"),
         kernel: line("/proc/sys/kernel/osrelease"),
         clock_source: line("/sys/devices/system/clocksource/clocksource0/current_clocksource"),
+        tcp_congestion_control: line("/proc/sys/net/ipv4/tcp_congestion_control"),
         cgroup_cpu_max: cgroup("cpu.max"),
         cgroup_memory_max: cgroup("memory.max"),
         target: BTreeMap::new(),

@@ -20,6 +20,7 @@ mod notes;
 pub mod pairs;
 mod pin;
 mod probe;
+mod punctuality;
 mod report;
 mod resend;
 pub mod run;

@@ -15,20 +15,26 @@ pub(crate) struct Counters {
     cpu_ticks: u64,
     steal_ticks: u64,
     retransmits: u64,
+    needless_retransmits: u64,
     listen_overflows: u64,
-    pressure_us: Option<u64>,
+    cpu_pressure_us: Option<u64>,
+    io_pressure_us: Option<u64>,
 }
 
 impl Counters {
     /// Reads them.
     pub(crate) fn read() -> Self {
         let (cpu_ticks, steal_ticks) = cpu_ticks(&text("/proc/stat"));
+        let netstat = text("/proc/net/netstat");
         Self {
             cpu_ticks,
             steal_ticks,
             retransmits: column(&text("/proc/net/snmp"), "Tcp:", "RetransSegs"),
-            listen_overflows: column(&text("/proc/net/netstat"), "TcpExt:", "ListenOverflows"),
-            pressure_us: pressure_us(&text("/proc/pressure/cpu")),
+            // Segments that the receiver said it had got twice (RFC 2883).
+            needless_retransmits: column(&netstat, "TcpExt:", "TCPDSACKRecvSegs"),
+            listen_overflows: column(&netstat, "TcpExt:", "ListenOverflows"),
+            cpu_pressure_us: pressure_us(&text("/proc/pressure/cpu")),
+            io_pressure_us: pressure_us(&text("/proc/pressure/io")),
         }
     }
 
@@ -36,14 +42,19 @@ impl Counters {
     pub(crate) fn until(&self, later: &Self, elapsed_ns: u64) -> Machine {
         let ticks = later.cpu_ticks.saturating_sub(self.cpu_ticks);
         let steal = later.steal_ticks.saturating_sub(self.steal_ticks);
-        let pressure = self.pressure_us.zip(later.pressure_us);
+        let pressure_ratio = |before: Option<u64>, after: Option<u64>| {
+            let us = after?.saturating_sub(before?);
+            Some(us as f64 * 1e3 / elapsed_ns.max(1) as f64)
+        };
         Machine {
             steal_ratio: steal as f64 / ticks.max(1) as f64,
             tcp_retransmits: later.retransmits.saturating_sub(self.retransmits),
+            tcp_needless_retransmits: later
+                .needless_retransmits
+                .saturating_sub(self.needless_retransmits),
             listen_overflows: later.listen_overflows.saturating_sub(self.listen_overflows),
-            cpu_pressure_ratio: pressure.map(|(before, after)| {
-                after.saturating_sub(before) as f64 * 1e3 / elapsed_ns.max(1) as f64
-            }),
+            cpu_pressure_ratio: pressure_ratio(self.cpu_pressure_us, later.cpu_pressure_us),
+            io_pressure_ratio: pressure_ratio(self.io_pressure_us, later.io_pressure_us),
         }
     }
 }

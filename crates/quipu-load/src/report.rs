@@ -32,6 +32,7 @@ pub(crate) fn finding(setup: &Setup<'_>, environment: Environment, measured: Mea
         generator: Generator {
             cpu_ns_per_request: per_request(cpu_ns),
             threads: measured.threads,
+            own_lag: measured.own_lag.as_ref().filter(|lag| !lag.is_empty()).map(Latency::of),
             machine: measured.machine,
             rss_bytes: probe::rss_bytes(std::process::id()),
             handshakes: measured.handshakes.as_ref().map(Latency::of),

@@ -184,6 +184,8 @@ pub(crate) struct Measured {
     pub(crate) lasted_ns: u64,
     pub(crate) notes: Vec<String>,
     pub(crate) conservation: Option<Conservation>,
+    /// How late slots left that were not held back.
+    pub(crate) own_lag: Option<Latencies>,
     pub(crate) handshakes: Option<Latencies>,
 }
 
@@ -201,6 +203,7 @@ struct Sender<'scope> {
 struct Ended {
     thread: finding::Thread,
     lap: Lap,
+    own_lag: Latencies,
     handshakes: Option<Latencies>,
     account: Option<Account>,
 }
@@ -334,6 +337,7 @@ impl<'a> Setup<'a> {
             },
             timeout_ns: scenario.target.timeout.0,
             end_ns: self.schedule.duration_ns(),
+            recorded: scenario.phases.iter().map(|phase| phase.record).collect(),
             stop: Arc::clone(&self.stop),
         };
         let source = Source::new(scenario, &self.schedule, thread, self.threads);
@@ -404,7 +408,8 @@ impl<'a> Setup<'a> {
         ));
         Measured {
             gathered,
-            handshakes: handshakes(&ended),
+            own_lag: merged(ended.iter().map(|ended| &ended.own_lag)),
+            handshakes: merged(ended.iter().filter_map(|ended| ended.handshakes.as_ref())),
             threads: ended.into_iter().map(|ended| ended.thread).collect(),
             machine,
             server,
@@ -458,7 +463,7 @@ fn resolve(host: &str, port: u16) -> Result<SocketAddr, RunError> {
 fn measured_thread<D: Driver>(lane: Lane<D>, clock: Clock, cpu: Option<u32>) -> Ended {
     let (cpu_ns, wait_ns) = (thread_cpu_ns(), probe::run_queue_wait_ns());
     let found = lane.run(clock);
-    let lap = found.lap;
+    let (lap, punctuality) = (found.lap, &found.punctuality);
     let cpu_ns = thread_cpu_ns() - cpu_ns;
     let thread = finding::Thread {
         cpu,
@@ -466,15 +471,18 @@ fn measured_thread<D: Driver>(lane: Lane<D>, clock: Clock, cpu: Option<u32>) -> 
         busy_ratio: cpu_ns as f64 / lap.end_ns.max(1) as f64,
         run_queue_wait_ns: probe::run_queue_wait_ns().saturating_sub(wait_ns),
         turns: lap.turns,
-        capped: lap.capped,
+        held_back: punctuality.held_back,
+        silence_ns: punctuality.silence_ns,
+        silence_end_ns: punctuality.silence_end_ns,
+        absence_ns: punctuality.absence_ns,
     };
     let account = found.resend.map(Resend::run);
-    Ended { thread, lap, handshakes: found.handshakes, account }
+    let own_lag = found.punctuality.own_lag;
+    Ended { thread, lap, own_lag, handshakes: found.handshakes, account }
 }
 
-/// Puts the handshakes of all threads together.
-fn handshakes(ended: &[Ended]) -> Option<Latencies> {
-    let mut each = ended.iter().filter_map(|ended| ended.handshakes.as_ref());
+/// Puts the histograms of all threads together.
+fn merged<'l>(mut each: impl Iterator<Item = &'l Latencies>) -> Option<Latencies> {
     let mut all = each.next()?.clone();
     for more in each {
         all.add(more).expect("histograms of one shape");

@@ -20,6 +20,7 @@ use crate::connection::{Connection, Landing, Progress, Queue, Standstill, State}
 use crate::driver::Driver;
 use crate::link::Endpoint;
 use crate::notes::Notes;
+use crate::punctuality::Punctuality;
 use crate::resend::Resend;
 use crate::source::Source;
 use crate::stream::Moved;
@@ -51,6 +52,8 @@ pub(crate) struct Plan {
     pub(crate) timeout_ns: u64,
     /// When the plan ends, in nanoseconds from the start.
     pub(crate) end_ns: u64,
+    /// Of each phase, whether it belongs to the result.
+    pub(crate) recorded: Vec<bool>,
     pub(crate) stop: Arc<AtomicBool>,
 }
 
@@ -59,8 +62,6 @@ pub(crate) struct Plan {
 pub(crate) struct Lap {
     /// Turns of the loop: waits that ended.
     pub(crate) turns: u64,
-    /// Turns in which a due slot had to wait because as many requests were under way as may be.
-    pub(crate) capped: u64,
     /// Connections that were given up because nothing came on them for a whole timeout.
     pub(crate) silent: u64,
     /// Connections that were not made within a timeout.
@@ -75,6 +76,7 @@ pub(crate) struct Lap {
 #[derive(Debug)]
 pub(crate) struct Found<D> {
     pub(crate) lap: Lap,
+    pub(crate) punctuality: Punctuality,
     /// How long the handshakes of encrypted connections took.
     pub(crate) handshakes: Option<Latencies>,
     /// What is still to be done, if books are kept.
@@ -105,6 +107,7 @@ pub(crate) struct Lane<D> {
     sent_ns: u64,
     stopped_ns: Option<u64>,
     lap: Lap,
+    punctuality: Punctuality,
     handshakes: Option<Latencies>,
 }
 
@@ -121,6 +124,7 @@ impl<D: Driver> Lane<D> {
     ) -> io::Result<Self> {
         let clock = Clock::starting_in(0);
         let (count, first) = (drivers.len(), plan.first);
+        let punctuality = Punctuality::new(plan.recorded.clone());
         Ok(Self {
             plan,
             clock,
@@ -139,6 +143,7 @@ impl<D: Driver> Lane<D> {
             sent_ns: 0,
             stopped_ns: None,
             lap: Lap::default(),
+            punctuality,
             handshakes: None,
         })
     }
@@ -172,6 +177,7 @@ impl<D: Driver> Lane<D> {
             self.receive();
         }
         self.lap = Lap::default();
+        self.punctuality.restart();
         (self.chores_ns, self.sent_ns) = (0, 0);
         loop {
             let now_ns = self.clock.now_ns();
@@ -203,14 +209,17 @@ impl<D: Driver> Lane<D> {
                 return u64::MAX;
             };
             let has_room = self.outage.is_some() || self.has_room();
+            if !has_room && slot.due_ns <= now_ns && self.notes.in_flight() > 0 {
+                self.punctuality.full(now_ns);
+            }
             match backlog::step(self.plan.late, &slot, now_ns, has_room) {
                 Step::Send => now_ns = self.send(slot, now_ns),
-                Step::Miss => self.notes.missed(&slot),
-                Step::WaitUntil(due_ns) => return self.paced(due_ns),
-                Step::WaitForRoom => {
-                    self.lap.capped += u64::from(self.notes.in_flight() > 0);
-                    return u64::MAX;
+                Step::Miss => {
+                    self.notes.missed(&slot);
+                    self.punctuality.left(&slot, now_ns);
                 }
+                Step::WaitUntil(due_ns) => return self.paced(due_ns),
+                Step::WaitForRoom => return u64::MAX,
             }
             self.source.take();
         }
@@ -246,7 +255,11 @@ impl<D: Driver> Lane<D> {
         connection.queue = Queue::None;
         let is_fresh = connection.state == State::Fresh;
         connection.send(slot, now_ns);
+        if self.notes.in_flight() == 0 {
+            self.punctuality.waits(now_ns);
+        }
         self.notes.sent(&slot, now_ns);
+        self.punctuality.left(&slot, now_ns);
         if is_fresh {
             self.begin(place, now_ns);
         } else if connection.has_room(self.plan.uses_max) {
@@ -307,6 +320,7 @@ impl<D: Driver> Lane<D> {
         self.waiter
             .wait(until_ns, &mut self.ready)
             .expect("waiting fails only for descriptors that are not ours");
+        self.punctuality.woke(until_ns, self.clock.now_ns());
         self.lap.turns += 1;
     }
 
@@ -381,6 +395,9 @@ impl<D: Driver> Lane<D> {
             return;
         }
         let now_ns = self.clock.now_ns();
+        if self.landings.iter().any(|landing| landing.outcome != Err(Failure::Timeout)) {
+            self.punctuality.heard(now_ns);
+        }
         for landing in self.landings.drain(..) {
             self.notes.ended(&landing, now_ns);
         }
@@ -559,7 +576,7 @@ impl<D: Driver> Lane<D> {
         let ledger = self.notes.finish(now_ns);
         let drivers = self.connections.into_iter().map(Connection::into_driver);
         let resend = ledger.map(|ledger| Resend::new(self.plan, self.clock, ledger, drivers));
-        Found { lap: self.lap, handshakes: self.handshakes, resend }
+        Found { lap: self.lap, punctuality: self.punctuality, handshakes: self.handshakes, resend }
     }
 }
 

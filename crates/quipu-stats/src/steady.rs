@@ -8,6 +8,9 @@ const BATCH: usize = 5;
 /// Batches without which a series is too short to say anything. Guess.
 const BATCHES_MIN: usize = 10;
 
+/// Fewer points are not judged.
+pub const POINTS_MIN: usize = BATCH * BATCHES_MIN;
+
 /// Confidence with which the rest must be seen to drift.
 const CONFIDENCE: f64 = 0.95;
 
@@ -23,7 +26,7 @@ pub enum Steadiness {
 /// Why a series is not steady.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Unsteady {
-    /// Fewer than 50 points, or one that is not finite.
+    /// Fewer than [`POINTS_MIN`] points, or one that is not finite.
     TooShort,
     /// The best place to begin lies in the second half: the warm-up had not ended.
     SettlesLate,

@@ -1,11 +1,13 @@
 //! What a finding knows of the measures that promises speak of.
 
+use stdx::units::Nanos;
+
 use crate::burst::{self, Burst, STAY_NS, Spans};
 use crate::finding::{Finding, PhaseFinding, Promise, TOTAL};
 use crate::recording::Latencies;
-use crate::slo::{Dimension, Facts, Latency, Measure, Reading, Resource, Slo, Statistic};
-use crate::trend;
+use crate::slo::{Amount, Dimension, Facts, Latency, Measure, Reading, Resource, Slo, Statistic};
 use crate::window::{Window, decode};
+use crate::{tail, trend};
 
 /// Judges promises by a finding.
 pub(super) fn promises(finding: &Finding, slos: &[Slo]) -> Vec<Promise> {
@@ -64,6 +66,11 @@ fn unknown(reason: &str) -> Reading {
     Reading::Unknown(reason.to_owned())
 }
 
+fn too_few(found: u64, statistic: Statistic, needed: u64) -> Reading {
+    let [found, needed] = [found, needed].map(Amount::count);
+    Reading::Unknown(format!("{statistic} needs {needed} answers, there are {found}"))
+}
+
 impl Of<'_> {
     /// The windows of this phase, or of all that is recorded.
     fn windows(&self) -> impl Iterator<Item = &Window> {
@@ -100,6 +107,11 @@ impl Of<'_> {
         let Some(all) = decode(&found.hdr).filter(|all: &Latencies| !all.is_empty()) else {
             return unknown("no request was answered");
         };
+        if let Statistic::Percentile(share) = statistic
+            && !tail::is_told(all.len(), share)
+        {
+            return too_few(all.len(), statistic, tail::needed(share));
+        }
         Reading::Value(match statistic {
             Statistic::Percentile(share) => all.value_at_quantile(share) as f64,
             Statistic::Mean => all.mean(),
@@ -129,15 +141,18 @@ impl Of<'_> {
         }
     }
 
-    /// Never, where the phase was long enough to see it.
+    /// A recovery that was not seen may have come in the last seconds of the phase, in which nobody can
+    /// see whether it lasts.
     fn recovery(&self, found: &Burst) -> Reading {
-        match found.time_to_recover_ns {
-            Some(ns) => Reading::Value(ns as f64),
-            None if self.phase.end_ns - self.phase.start_ns < STAY_NS => {
-                unknown("the phase is too short to see whether it lasts: that takes 5s")
-            }
-            None => Reading::Value(f64::INFINITY),
-        }
+        let seen_ns = (self.phase.end_ns - self.phase.start_ns).saturating_sub(STAY_NS);
+        found.time_to_recover_ns.map_or_else(
+            || {
+                let [seen, stay] = [seen_ns, STAY_NS].map(|ns| Nanos(ns).approximate());
+                let why = format!("not within {seen}, and then the phase ends in {stay}");
+                Reading::Above(seen_ns as f64, why)
+            },
+            |ns| Reading::Value(ns as f64),
+        )
     }
 
     fn conservation(&self, measure: &Measure) -> Reading {
@@ -219,7 +234,7 @@ mod tests {
     use crate::slo::{Check, Outcome, Slo};
     use crate::window::WINDOW_NS;
 
-    /// Judges the recovery of a phase of so many seconds, of whose windows there are four.
+    /// Judges a recovery that is not seen in a phase of so many seconds.
     fn check(phase_s: u64, expected: Outcome) {
         let mut finding = sample::finding();
         let [baseline, recovery] = &mut finding.phases[..] else { panic!("two phases") };
@@ -234,6 +249,24 @@ mod tests {
     #[test]
     fn a_phase_that_is_too_short_to_see_a_recovery_breaks_no_promise() {
         check(4, Outcome::Unknown);
-        check(6, Outcome::Fail);
+        check(19, Outcome::Unknown);
+        check(20, Outcome::Fail);
+    }
+
+    #[test]
+    fn a_percentile_that_the_answers_do_not_tell_is_neither_kept_nor_broken() {
+        let finding = sample::finding();
+        let judged = |text: &str| {
+            let checks = vec![Check::parse(text).expect("a check")];
+            promises(&finding, &[Slo { phase: None, checks }]).remove(0).judgement
+        };
+        let [kept, broken] = ["<= 1h", "<= 1us"].map(|limit| {
+            let all = [format!("response.p99 {limit}"), format!("response.p99.9 {limit}")];
+            all.map(|text| judged(&text))
+        });
+        assert_eq!(kept.each_ref().map(|one| one.outcome), [Outcome::Pass, Outcome::Unknown]);
+        assert_eq!(broken.each_ref().map(|one| one.outcome), [Outcome::Fail, Outcome::Unknown]);
+        let why = "p99.9 needs 10,000 answers, there are 5,988";
+        assert_eq!(kept[1].reason.as_deref(), Some(why));
     }
 }

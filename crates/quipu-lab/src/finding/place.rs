@@ -14,6 +14,7 @@ impl Environment {
             governor,
             kernel,
             clock_source,
+            tcp_congestion_control,
             cgroup_cpu_max,
             cgroup_memory_max,
             target,
@@ -25,6 +26,7 @@ impl Environment {
             ("governor", governor.clone()),
             ("kernel", kernel.clone()),
             ("clock_source", clock_source.clone()),
+            ("tcp_congestion_control", tcp_congestion_control.clone()),
             ("cgroup_cpu_max", cgroup_cpu_max.clone()),
             ("cgroup_memory_max", cgroup_memory_max.clone()),
         ];

@@ -5,7 +5,7 @@ use stdx::units::Bytes;
 use super::axis::span;
 use super::section;
 use super::table::{Cell, pairs, table};
-use crate::finding::{Finding, Generator, Server};
+use crate::finding::{Finding, Generator, Server, Thread};
 use crate::markup::escaped;
 use crate::validity::{Gate, Verdict};
 
@@ -58,14 +58,25 @@ fn generator(generator: &Generator) -> Vec<(&'static str, String)> {
     let busy = generator.threads.iter().map(|thread| format!("{:.1} %", thread.busy_ratio * 100.0));
     let busy: Vec<_> = busy.collect();
     let machine = &generator.machine;
-    let pressure = machine.cpu_pressure_ratio.map(|ratio| format!("{:.1} %", ratio * 100.0));
+    let share =
+        |ratio: Option<f64>| ratio.map_or(String::new(), |ratio| format!("{:.1} %", ratio * 100.0));
+    let held_back: u64 = generator.threads.iter().map(|thread| thread.held_back).sum();
+    let longest = |of: fn(&Thread) -> u64| {
+        let ns = generator.threads.iter().map(of).max().unwrap_or(0);
+        if ns == 0 { String::new() } else { span(ns as f64) }
+    };
     vec![
         ("generator threads, busy", busy.join(", ")),
         ("generator CPU per request", span(generator.cpu_ns_per_request)),
         ("generator memory", Bytes(generator.rss_bytes).approximate()),
-        ("CPU pressure of the machine", pressure.unwrap_or_default()),
+        ("slots held back by the limit in flight", held_back.to_string()),
+        ("longest time without an answer", longest(|thread| thread.silence_ns)),
+        ("generator woke at most this late", longest(|thread| thread.absence_ns)),
+        ("CPU pressure of the machine", share(machine.cpu_pressure_ratio)),
+        ("disk pressure of the machine", share(machine.io_pressure_ratio)),
         ("steal", format!("{:.2} %", machine.steal_ratio * 100.0)),
-        ("TCP retransmits", machine.tcp_retransmits.to_string()),
+        ("TCP segments lost", machine.lost_segments().to_string()),
+        ("TCP segments sent again needlessly", machine.tcp_needless_retransmits.to_string()),
         ("notes", generator.notes.join("; ")),
     ]
 }
@@ -88,6 +99,7 @@ fn environment(finding: &Finding) -> Vec<(&'static str, String)> {
         ("governor", it.governor.clone()),
         ("kernel", it.kernel.clone()),
         ("clock source", it.clock_source.clone()),
+        ("TCP congestion control", it.tcp_congestion_control.clone()),
         ("cgroup cpu.max", it.cgroup_cpu_max.clone()),
         ("cgroup memory.max", it.cgroup_memory_max.clone()),
         ("quipu", it.quipu_version.clone()),

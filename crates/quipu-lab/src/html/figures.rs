@@ -5,9 +5,9 @@ use super::section;
 use super::table::{Cell, table};
 use crate::conservation::Balance;
 use crate::finding::{Finding, Latency, PhaseFinding};
-use crate::page::TAIL_COUNT_MIN;
 use crate::settle::Settlement;
 use crate::slo::Outcome;
+use crate::tail;
 
 /// Returns the few figures that people look for.
 pub(super) fn tiles(finding: &Finding) -> String {
@@ -44,8 +44,9 @@ fn shown(latency: &Latency, beyond: f64) -> String {
     ];
     let percentile = known.iter().find(|(share, _)| *share <= beyond);
     let (share, ns) = percentile.copied().filter(|_| beyond > 0.0).unwrap_or((1.0, p.max_ns));
-    let least = if beyond > 0.0 { TAIL_COUNT_MIN } else { 1.0 };
-    if latency.count as f64 * share < least { "n/a".to_owned() } else { span(ns as f64) }
+    let is_told =
+        if beyond > 0.0 { tail::is_told(latency.count, 1.0 - share) } else { latency.count > 0 };
+    if is_told { span(ns as f64) } else { "n/a".to_owned() }
 }
 
 /// Returns whether every increment was counted once.

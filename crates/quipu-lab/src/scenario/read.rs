@@ -48,8 +48,7 @@ fn read(mut top: Table<'_>, url: Option<&str>, lines: &Lines<'_>) -> Result<Scen
     let model = arrival::model(&mut arrival)?;
     let phases = phase::phases(&mut top, model, search.is_some())?;
     let (mut target, mix) = (target::table(&mut top)?, top.table("mix")?);
-    let users = phases.iter().map(|phase| phase.load.users()).max().unwrap_or(0);
-    let ends = target::read(&mut target, users, url)?;
+    let ends = target::read(&mut target, &phases, url)?;
     let operations = operation::read(&mut target, mix, &ends, &data)?;
     target.finish()?;
     let arrival = arrival::rest(arrival, model, &ends.target, &phases)?;
@@ -104,8 +103,9 @@ fn read_check(value: &Value<'_>) -> Result<Check> {
 
 fn read_limits(mut table: Table<'_>) -> Result<Limits> {
     let mut limits = Limits::default();
-    let shares: [(&str, &mut f64); 6] = [
+    let shares: [(&str, &mut f64); 7] = [
         ("sent_of_planned", &mut limits.sent_of_planned),
+        ("held_back", &mut limits.held_back),
         ("generator_cpu", &mut limits.generator_cpu),
         ("steal", &mut limits.steal),
         ("run_queue_wait", &mut limits.run_queue_wait),

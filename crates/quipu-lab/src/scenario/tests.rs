@@ -6,7 +6,7 @@ use crate::scenario::{
     BUILT_IN, Counts, Delta, Format, HttpVersion, Late, Load, Model, Pacing, Process, Protocol,
     Rate, Request, Reuse, Scenario, Shape, Tokens, built_in,
 };
-use crate::schedule::Schedule;
+use crate::schedule::{self, Schedule};
 
 const REFERENCE: &str = r#"
 version = 1
@@ -351,7 +351,46 @@ fn scaled_time_keeps_rates_and_shortens_everything_else() {
     let mut ramp = built_in("ramp", "http://h").unwrap();
     ramp.scale_time(0.2);
     let windows: Vec<_> = ramp.phases.iter().map(|phase| phase.window.as_millis()).collect();
-    assert_eq!(windows, [1_000, 2_000, 2_000], "ten seconds are two");
+    assert_eq!(windows, [1_000, 2_000, 1_000], "ten seconds are two, and five are one");
+}
+
+#[test]
+fn a_trial_leaves_each_phase_what_its_promises_need() {
+    let trial = |name: &str| {
+        let mut scenario = built_in(name, "http://h").unwrap();
+        let whole = schedule::plan(&scenario);
+        assert!(!whole.contains("cannot be judged"), "{whole}");
+        scenario.scale_to_trial(0.001);
+        let plan = schedule::plan(&scenario);
+        let doubts = plan.matches("cannot be judged: there are 28.8s of it, and it takes 10m");
+        assert_eq!(doubts.count(), if name == "soak" { 2 } else { 0 }, "{plan}");
+        assert_eq!(plan.matches("cannot be").count(), if name == "soak" { 2 } else { 0 }, "{plan}");
+        scenario.phases.iter().map(|phase| phase.lasts.as_millis()).collect::<Vec<_>>()
+    };
+    assert_eq!(trial("burst"), [100, 120, 100, 20_000], "a recovery of 15 s must be seen for 5 s");
+    assert_eq!(trial("ramp"), [100, 600, 50_000], "50 windows tell whether it is steady");
+    assert_eq!(trial("soak"), [100, 28_800]);
+    for name in ["spike", "step", "mix", "capacity"] {
+        trial(name);
+    }
+    let mut burst = built_in("burst", "http://h").unwrap();
+    burst.scale_time(0.001);
+    let plan = schedule::plan(&burst);
+    let doubt = "recovery: time_to_recover <= 15s (cannot be judged: there are 120ms of it, and it \
+                 takes 20s)";
+    assert!(plan.contains(doubt), "{plan}");
+}
+
+#[test]
+fn connections_over_http_follow_from_the_peak_rate() {
+    let check = |name: &str, url: &str, expected: u32| {
+        assert_eq!(built_in(name, url).unwrap().target.connections, expected, "{name} {url}");
+    };
+    check("mix", "http://h", 500);
+    check("soak", "http://h/page", 750);
+    check("burst", "http://h", 900);
+    check("capacity", "http://h", 900);
+    check("burst", "redis://h", 64);
 }
 
 #[test]

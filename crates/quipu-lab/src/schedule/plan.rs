@@ -134,8 +134,11 @@ fn promises(scenario: &Scenario) -> String {
     }
     for slo in &scenario.slos {
         let phase = slo.phase.as_deref().unwrap_or("all recorded");
+        let extent = scenario.extent(slo);
         for check in &slo.checks {
-            let _ = writeln!(text, "{phase}: {check}");
+            let lacks = extent.lacks(&check.needs());
+            let doubt = lacks.map(|lacks| format!(" (cannot be judged: there are {lacks})"));
+            let _ = writeln!(text, "{phase}: {check}{}", doubt.unwrap_or_default());
         }
     }
     text
@@ -195,8 +198,8 @@ hold    10m30s  5m00s   15,000/s                    4,500,000  recorded
             (squeezed(&found), squeezed(expected));
         assert_eq!(found_lines[..expected.len()], expected);
         for line in [
-            "open loop, evenly spaced, pacing balanced, late ones queue; at most 512 in flight over \
-             512 connections; seed 42",
+            "open loop, evenly spaced, pacing balanced, late ones queue; at most 900 in flight over \
+             900 connections; seed 42",
             "hold: response.p99 <= 100ms",
             "all recorded: conserved",
         ] {

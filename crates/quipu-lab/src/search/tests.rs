@@ -4,9 +4,10 @@ use proptest::prelude::*;
 use stdx::prng::Prng;
 use stdx::units::Nanos;
 
-use super::{Ask, Capacity, Cause, Outcome, Search, Settings, TRIALS_MAX, Turn};
+use super::{Ask, Capacity, Cause, Outcome, Search, Settings, TRIALS_MAX, Trial, Turn};
 use crate::finding::made_up::MadeUp;
 use crate::scenario::{Confirm, Rate};
+use crate::slo::Check;
 
 fn settings(from: u64) -> Settings {
     Settings {
@@ -68,6 +69,16 @@ fn a_first_rate_that_fails_is_followed_by_lower_ones() {
     let none = run(settings(1_000), knee(0.0));
     assert_eq!((none.highest_pass_per_s, none.is_precise), (None, false));
     assert!(none.to_string().starts_with("capacity: below 2/s, and no rate passed"), "{none}");
+}
+
+#[test]
+fn a_trial_lasts_as_long_as_its_promises_need() {
+    let promise = Check::parse("response.p99 <= 50ms").expect("a promise");
+    let short = Settings { trial: Nanos::from_secs(1), checks: vec![promise], ..settings(1_000) };
+    let found = run(short, knee(90.0));
+    let answers = |trial: &Trial| trial.rate_per_s * trial.lasts_ns as f64 / 1e9;
+    assert!(found.trials.iter().all(|trial| answers(trial) >= 1_000.0), "{found:?}");
+    assert!(found.trials.iter().any(|trial| trial.lasts_ns > 10_000_000_000), "{found:?}");
 }
 
 #[test]

@@ -74,7 +74,7 @@ pub fn scenario(base: &Scenario, checks: &[Check], ask: &Ask) -> Scenario {
 pub fn judge(finding: &Finding, checks: &[Check]) -> Outcome {
     let counts = &finding.total.counts;
     let is_all_sent = counts.sent as f64 >= SENT_MIN * counts.planned as f64;
-    let held_back = finding.generator.threads.iter().any(|thread| thread.capped > 0);
+    let held_back = finding.generator.threads.iter().any(|thread| thread.held_back > 0);
     // A generator that is too busy to read answers holds requests back by itself.
     if !is_all_sent && held_back && !finding.validity.is_generator_bound {
         let why = format!("{} of {} planned requests left", counts.sent, counts.planned);
@@ -184,7 +184,7 @@ mod tests {
     fn a_trial_fails_by_what_limited_it() {
         let slow = || MadeUp::answered((0..2_000).map(|_| 60_000_000));
         let capped = |finding: &mut Finding| {
-            finding.generator.threads.push(Thread { capped: 1, ..Thread::default() });
+            finding.generator.threads.push(Thread { held_back: 1, ..Thread::default() });
         };
         let invalid = |finding: &mut Finding| finding.validity.verdict = Verdict::Invalid;
         check(quick(), |_| {}, None);

@@ -89,6 +89,11 @@ impl Dimension {
 }
 
 impl Amount {
+    /// Returns a number of things.
+    pub(crate) fn count(count: u64) -> Self {
+        Self { value: count as f64, dimension: Dimension::Count }
+    }
+
     /// Returns both amounts as text, with as many digits as it takes to tell them apart.
     pub fn apart(left: Self, right: Self) -> (String, String) {
         let short = (left.to_string(), right.to_string());

@@ -17,7 +17,7 @@ fn good() -> Observed {
         ended_per_s: 10_000.0,
         service_mean_ns: 2_010_000.0,
         socket_errors: 0,
-        retransmits: Some(2),
+        lost_segments: Some(2),
         listen_overflows: Some(0),
         clock_source: Some("tsc".to_owned()),
         saturated: 0,
@@ -73,12 +73,21 @@ fn a_tenth_of_the_promised_latency_binds() {
 #[test]
 fn a_slow_target_makes_the_run_suspect_and_not_invalid() {
     let slow = |run: &mut Observed| {
-        run.held_back = 40;
+        run.held_back = 20_000;
         run.sent = 90_000;
-        run.lag_p99_ns = Some(3_000_000_000);
     };
-    let reasons = ["sent of planned", "lag p99", "slots held back by the limit in flight is 40"];
+    let reasons = ["sent of planned", "slots held back by the limit in flight is 20%, at most 1%"];
     check(slow, Verdict::Suspect, &reasons);
+}
+
+#[test]
+fn a_few_slots_that_are_held_back_change_nothing_and_excuse_no_late_generator() {
+    check(|run| run.held_back = 1_000, Verdict::Valid, &[]);
+    let late = |run: &mut Observed| {
+        run.held_back = 1_000;
+        run.lag_p99_ns = Some(2_000_000);
+    };
+    check(late, Verdict::Invalid, &["lag p99 is 2ms, at most 1ms"]);
 }
 
 #[test]
@@ -91,9 +100,9 @@ fn a_disturbed_machine_makes_the_run_suspect() {
         &["clock source is hpet, good are tsc"],
     );
     check(
-        |run| run.retransmits = Some(1_000),
+        |run| run.lost_segments = Some(1_000),
         Verdict::Suspect,
-        &["retransmits per request is 1%"],
+        &["lost segments per request is 1%"],
     );
     check(|run| run.listen_overflows = Some(1), Verdict::Suspect, &["listen overflows is 1"]);
     check(|run| run.socket_errors = 3, Verdict::Suspect, &["socket errors is 3, at most 0"]);
@@ -129,7 +138,7 @@ fn what_was_not_measured_decides_nothing_and_is_said() {
     let blind = |run: &mut Observed| {
         run.steal = None;
         run.clock_source = None;
-        run.retransmits = None;
+        run.lost_segments = None;
     };
     check(blind, Verdict::Valid, &[]);
     let mut observed = good();

@@ -80,6 +80,7 @@ fn lane(address: SocketAddr, ways: Ways) -> (Lane<Http2>, Receiver<Handover>) {
         uses_max: ways.uses_max,
         timeout_ns: ways.timeout_ns,
         end_ns: schedule.duration_ns(),
+        recorded: vec![true],
         first: 0,
         seed: 1,
         stop: Arc::new(AtomicBool::new(false)),

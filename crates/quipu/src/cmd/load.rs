@@ -20,9 +20,9 @@ mod stall;
 
 use std::process::ExitCode;
 
-/// The exit code of a run whose promises were not kept; k6 has the same.
+/// The exit code of a run that broke a promise; k6 has the same.
 const SLO_FAILED: u8 = 99;
-/// The exit code of a run that says nothing about its target.
+/// The exit code of a run that says nothing about its target, or not whether it kept a promise.
 const INVALID: u8 = 98;
 /// The exit code of a comparison whose candidate is worse than its baseline.
 const REGRESSED: u8 = 3;
@@ -31,8 +31,9 @@ const REGRESSED: u8 = 3;
 ///
 /// Latency counts from the moment of the plan, not from the write; beside it stand the service time
 /// and how late the generator was. Before any number comes a verdict on the run itself. Exits 0 where
-/// all promises were kept, 99 where one was not, 98 where the run is invalid or could not begin, 3
-/// where a comparison found a regression, 2 where the command line or the scenario makes no sense.
+/// all promises were kept, 99 where one was broken, 98 where the run is invalid, could not begin or
+/// cannot tell whether a promise was kept, 3 where a comparison found a regression, 2 where the command
+/// line or the scenario makes no sense.
 #[derive(Debug, clap::Args)]
 pub(crate) struct LoadArgs {
     #[command(subcommand)]

@@ -4,10 +4,18 @@ use stdx::units::Nanos;
 
 use crate::scenario::read::Result;
 use crate::scenario::table::{Table, Value};
-use crate::scenario::{HttpVersion, Protocol, Reuse, ScenarioError, Target, Tls};
+use crate::scenario::{HttpVersion, Phase, Protocol, Reuse, ScenarioError, Target, Tls};
 
 /// Connections of an open loop that does not say how many (guess).
 const CONNECTIONS_DEFAULT: u32 = 64;
+
+/// A stall of the target during which requests over HTTP/1.1, of which each takes a connection, still
+/// find one at the peak rate. Measured: most syncs of a disk that others use too are shorter.
+const STALL: Nanos = Nanos::from_millis(250);
+
+/// The most connections that nobody asked for by number: with its files, a process gets by with the
+/// 1,024 that are commonly allowed, here and at the target.
+const CONNECTIONS_UNASKED_MAX: u32 = 900;
 
 /// The most connections: about as many as one client address has ports for.
 const CONNECTIONS_MAX: u32 = 60_000;
@@ -50,7 +58,7 @@ pub(super) fn table<'t>(top: &mut Table<'t>) -> Result<Table<'t>> {
 }
 
 /// Reads where the target is; what is sent to it is left in the table.
-pub(super) fn read(table: &mut Table<'_>, users: u32, url: Option<&str>) -> Result<Ends> {
+pub(super) fn read(table: &mut Table<'_>, phases: &[Phase], url: Option<&str>) -> Result<Ends> {
     let protocol = protocol(table)?;
     let written = written_url(table, protocol)?;
     let Url { is_encrypted, host, port, path, .. } = match url {
@@ -59,12 +67,17 @@ pub(super) fn read(table: &mut Table<'_>, users: u32, url: Option<&str>) -> Resu
     };
     let tls = tls(table, is_encrypted)?;
     let pipeline = pipeline(table, protocol)?;
+    let connections = match connections(table, phases, pipeline)? {
+        Some(connections) => connections,
+        None if protocol == Protocol::Http(HttpVersion::Http1) => one_by_one(phases),
+        None => CONNECTIONS_DEFAULT,
+    };
     let target = Target {
         protocol,
         host,
         port,
         tls,
-        connections: connections(table, users, pipeline)?,
+        connections,
         pipeline,
         reuse: table.get("reuse").map(reuse).transpose()?.unwrap_or_default(),
         timeout: table
@@ -211,17 +224,28 @@ fn pipeline(table: &mut Table<'_>, protocol: Protocol) -> Result<u32> {
     Ok(pipeline)
 }
 
-/// A closed loop needs a place for each user.
-fn connections(table: &mut Table<'_>, users: u32, pipeline: u32) -> Result<u32> {
+/// A closed loop needs a place for each user; an open one that says nothing decides nothing.
+fn connections(table: &mut Table<'_>, phases: &[Phase], pipeline: u32) -> Result<Option<u32>> {
+    let users = phases.iter().map(|phase| phase.load.users()).max().unwrap_or(0);
     let needed = users.div_ceil(pipeline);
     let Some(value) = table.get("connections") else {
-        return Ok(if users > 0 { needed } else { CONNECTIONS_DEFAULT });
+        return Ok((users > 0).then_some(needed));
     };
     let connections = value.count(CONNECTIONS_MAX)?;
     if connections < needed {
         return Err(value.wrong(&format!("{users} users need at least {needed}")));
     }
-    Ok(connections)
+    Ok(Some(connections))
+}
+
+/// Returns the connections of an open loop with one request at a time on each: what falls due in a stall
+/// at the peak rate. A search has no phases yet, and may go anywhere.
+fn one_by_one(phases: &[Phase]) -> u32 {
+    let peak = phases.iter().map(|phase| phase.load.peak().per_second()).reduce(f64::max);
+    peak.map_or(CONNECTIONS_UNASKED_MAX, |per_s| {
+        let stalled = (per_s * STALL.as_secs_f64()).ceil() as u32;
+        stalled.clamp(CONNECTIONS_DEFAULT, CONNECTIONS_UNASKED_MAX)
+    })
 }
 
 fn reuse(value: Value<'_>) -> Result<Reuse> {

@@ -94,8 +94,11 @@ fn code(finding: &Finding) -> ExitCode {
         ExitCode::from(INVALID)
     } else if finding.keeps_promises() {
         ExitCode::SUCCESS
-    } else {
+    } else if finding.breaks_promises() {
         ExitCode::from(SLO_FAILED)
+    } else {
+        // It says nothing about what was promised.
+        ExitCode::from(INVALID)
     }
 }
 

@@ -15,7 +15,8 @@ pub(super) struct ScenarioArgs {
     /// The target, in place of the scenario's: redis://HOST:PORT or http://HOST:PORT/PATH
     #[arg(long, value_name = "URL")]
     target: Option<String>,
-    /// Multiply all spans of the plan: 0.01 makes a trial of a long test
+    /// Multiply all spans of the plan: 0.01 makes a trial of a long test. No phase becomes shorter than
+    /// its promises need to be judged, if a minute is enough for that
     #[arg(long, value_name = "FACTOR", value_parser = factor)]
     scale_time: Option<f64>,
     /// What everything drawn follows from, in place of the scenario's
@@ -48,7 +49,7 @@ impl ScenarioArgs {
             scenario.seed = seed;
         }
         if let Some(factor) = self.scale_time {
-            scenario.scale_time(factor);
+            scenario.scale_to_trial(factor);
         }
         Ok(scenario)
     }
