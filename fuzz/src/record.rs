@@ -42,7 +42,7 @@ fn check(payload: &[u8]) {
     assert_eq!(reread(&again), again, "what was read reads back");
     let mut shards = recovering();
     let folded = shards.fold(payload);
-    let mut set = ChangeSet::default();
+    let mut set = ChangeSet::new(SEED);
     for id in 0..SHARDS {
         set.set_base(id, Shard::new(id, SEED, LIMITS).meta());
     }
@@ -68,7 +68,7 @@ fn reread(mut payload: &[u8]) -> Vec<u8> {
     let mut out = Vec::with_capacity(payload.len());
     while !payload.is_empty() {
         let mut items = Vec::new();
-        let read = record::read(payload, |_, item| {
+        let read = record::read(payload, SEED, |_, item| {
             items.push(item);
             Ok::<_, RecordError>(())
         });

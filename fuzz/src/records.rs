@@ -3,11 +3,14 @@
 use std::collections::BTreeMap;
 
 use quipu_core::effect::{Before, Effect, ExpiryEffect};
+use quipu_core::op::{Action, Add};
 use quipu_core::outcome::Verdict;
+use quipu_core::record::token::{PlainAdd, ShortForm, Whose, put_full};
 use quipu_core::record::{self, Header, Item, Kind, StreamKind};
-use quipu_core::token::TokenRecord;
+use quipu_core::token::{TokenRecord, scope_key};
 
 use crate::script::Script;
+use crate::shards::SEED;
 
 /// Shards that scripts speak of.
 pub(crate) const SHARDS: u16 = 4;
@@ -48,12 +51,13 @@ impl Records {
             0..=20 => Kind::Epoch,
             21..=30 => Kind::Barrier,
             31..=50 => Kind::Config,
-            _ => Kind::Batch,
+            51..=120 => Kind::Batch,
+            _ => Kind::Tokened,
         };
         let (epoch, batch, time) = &mut self.heads[id];
         *time += script.number() & 0xFF;
         *epoch += u64::from(kind == Kind::Epoch);
-        *batch += u64::from(kind == Kind::Batch);
+        *batch += u64::from(kind.is_batch());
         let odd = self.wild && script.chance(10);
         let mut twist = |n: u64| if odd { n.wrapping_add(script.signed() as u64) } else { n };
         let (epoch, batch, time_ms) = (twist(*epoch), twist(*batch), twist(*time));
@@ -66,7 +70,7 @@ impl Records {
         match header.kind {
             Kind::Config => return vec![Item::Window { window_ms: script.number() }],
             Kind::Epoch | Kind::Barrier => return Vec::new(),
-            Kind::Batch => {}
+            Kind::Batch | Kind::Tokened => {}
         }
         let mut items = Vec::new();
         for _ in 0..script.below(4) {
@@ -75,7 +79,12 @@ impl Records {
         for _ in 0..script.below(3) {
             let name = NAMES[script.below(NAMES.len())];
             let (token, item) = (script.bytes(64), script.number() as u32);
-            items.push(Item::Token { name, token, item, record: record(script, header) });
+            let mut record = record(script, header);
+            if header.kind == Kind::Tokened {
+                shorten(script, &items, name, &mut record);
+                record.key = scope_key(SEED, name.as_bytes(), token, item);
+            }
+            items.push(Item::Token { name, token, item, record });
         }
         for _ in 0..script.below(3) {
             let (stream, sequence) = (script.bytes(3), script.number());
@@ -141,24 +150,56 @@ fn record(script: &mut Script<'_>, header: &Header) -> TokenRecord {
     }
 }
 
+/// Makes a record more like those that a slot tells.
+fn shorten(script: &mut Script<'_>, items: &[Item<'_>], name: &str, record: &mut TokenRecord) {
+    let told = whose(items, name).1;
+    let told = told.filter(|_| script.chance(128)).map(|(effect, _)| effect);
+    if let Some(Effect { before: Before::Sum(before), after: Some(after), .. }) = told {
+        record.value = Some(after);
+        record.previous = Some(before);
+        record.applied = after.wrapping_sub(before);
+    }
+    if script.chance(128) {
+        record.fingerprint = Action::Add(Add::plain(record.applied)).fingerprint();
+    }
+}
+
+/// The newest slot of a counter and what it did, by how many operations.
+fn whose(items: &[Item<'_>], counter: &str) -> (u32, Option<(Effect, u64)>) {
+    let slots = items.iter().enumerate().rev();
+    let found = slots.into_iter().find_map(|(number, item)| match *item {
+        Item::Slot { name, ops, effect } if name == counter => Some((number, effect, ops)),
+        _ => None,
+    });
+    found.map_or((0, None), |(number, effect, ops)| (number as u32, Some((effect, ops))))
+}
+
 /// Writes one record with its items, slots before tokens before streams.
 pub(crate) fn put(out: &mut Vec<u8>, header: &Header, items: &[Item<'_>]) {
     record::put_header(out, header);
     let count = |is: fn(&Item<'_>) -> bool| items.iter().filter(|item| is(item)).count() as u32;
-    if header.kind == Kind::Batch {
+    if header.kind.is_batch() {
         let slots = count(|item| matches!(item, Item::Slot { .. }));
         let tokens = count(|item| matches!(item, Item::Token { .. }));
         for n in [slots, tokens, items.len() as u32 - slots - tokens] {
             out.extend_from_slice(&n.to_le_bytes());
         }
     }
+    let mut form = ShortForm::new(header.time_ms);
     for item in items {
         match *item {
             Item::Slot { name, ops, ref effect } => {
                 record::put_slot(out, name.as_bytes(), ops, effect);
             }
+            Item::Token { name, token, item, ref record } if header.kind == Kind::Batch => {
+                put_full(out, (name.as_bytes(), token, item), record);
+            }
             Item::Token { name, token, item, ref record } => {
-                record::put_token(out, (name.as_bytes(), token, item), record);
+                let whose = match whose(items, name) {
+                    (_, None) => Whose::Name(name.as_bytes()),
+                    (slot, Some((effect, ops))) => Whose::Slot(slot, PlainAdd::of(ops, &effect)),
+                };
+                form.put(out, whose, (token, item), record);
             }
             Item::Mark { stream, sequence } => {
                 record::put_stream(out, stream, StreamKind::Mark, sequence);

@@ -2,7 +2,8 @@
 
 use crate::effect::{Before, Effect, Mismatch, compose};
 use crate::limits::BATCH_LOG_BYTES;
-use crate::record::{Header, StreamKind, put_header, put_slot, put_stream, put_token};
+use crate::record::token::{PlainAdd, ShortForm, Whose};
+use crate::record::{Header, Kind, StreamKind, put_header, put_slot, put_stream};
 use crate::token::TokenRecord;
 
 /// Bytes of names, tokens and streams that an open batch may hold: offsets are 32 bits.
@@ -16,6 +17,8 @@ pub struct Batch {
     streams: Vec<StreamNote>,
     text: Vec<u8>,
     log_bytes: u64,
+    /// The slot that was written to last: the one of a token that comes with it.
+    written: u32,
 }
 
 /// One slot; a cache line.
@@ -30,9 +33,17 @@ struct Slot {
 #[derive(Debug, Clone, Copy)]
 struct TokenNote {
     record: TokenRecord,
-    name: Span,
+    counter: CounterNote,
     token: Span,
     item: u32,
+}
+
+/// The counter of a token.
+#[derive(Debug, Clone, Copy)]
+enum CounterNote {
+    /// That of a slot.
+    Slot(u32),
+    Name(Span),
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -106,8 +117,9 @@ impl Batch {
     pub fn open_slot(&mut self, name: &str, effect: Effect) -> u32 {
         // Flags, name length, operations, two numbers and an expiry at their longest.
         let name = self.keep(name.as_bytes(), 37);
+        self.written = self.slots.len() as u32;
         self.slots.push(Slot { effect, name, ops: 1 });
-        (self.slots.len() - 1) as u32
+        self.written
     }
 
     /// Adds an effect to a slot that holds adds, if both are adds; false where it needs its own.
@@ -115,13 +127,14 @@ impl Batch {
     /// # Errors
     /// The effect does not follow what the slot holds.
     #[inline]
-    pub fn extend_slot(&mut self, slot: u32, effect: &Effect) -> Result<bool, Mismatch> {
-        let Some(slot) = self.slots.get_mut(slot as usize) else { return Ok(false) };
+    pub fn extend_slot(&mut self, number: u32, effect: &Effect) -> Result<bool, Mismatch> {
+        let Some(slot) = self.slots.get_mut(number as usize) else { return Ok(false) };
         if !(slot.effect.is_add() && effect.is_add()) || slot.ops == u32::MAX {
             return Ok(false);
         }
         slot.effect = compose(&slot.effect, effect)?;
         slot.ops += 1;
+        self.written = number;
         Ok(true)
     }
 
@@ -142,12 +155,19 @@ impl Batch {
         }
     }
 
-    /// Adds a token with its outcome.
+    /// Adds a token with its outcome. Where its operation has a slot, that slot is the one that was
+    /// written to last.
     pub fn add_token(&mut self, name: &str, token: &[u8], item: u32, record: TokenRecord) {
-        // Lengths, item, key, fingerprint, flags and five numbers at their longest.
-        let name = self.keep(name.as_bytes(), 95);
-        let token = self.keep(token, 0);
-        self.tokens.push(TokenNote { record, name, token, item });
+        let written = self.slots.get(self.written as usize);
+        let is_its = written.is_some_and(|slot| slice(&self.text, slot.name) == name.as_bytes());
+        // Form, lengths, item, flags, fingerprint and five numbers at their longest.
+        let token = self.keep(token, 75);
+        let counter = if is_its {
+            CounterNote::Slot(self.written)
+        } else {
+            CounterNote::Name(self.keep(name.as_bytes(), 0))
+        };
+        self.tokens.push(TokenNote { record, counter, token, item });
     }
 
     /// Says how far a stream has come, or that it ends. The last note of a stream counts; one after
@@ -190,24 +210,38 @@ impl Batch {
         self.log_bytes = mark.log_bytes;
     }
 
-    /// Appends the record of this batch.
-    pub fn encode(&self, header: &Header, out: &mut Vec<u8>) {
+    /// Appends the record of this batch: `head`, whatever kind that is of, and what the batch holds.
+    pub fn encode(&self, head: &Header, out: &mut Vec<u8>) {
         let start = out.len();
-        put_header(out, header);
+        // A batch without tokens is what every version understands.
+        let kind = if self.tokens.is_empty() { Kind::Batch } else { Kind::Tokened };
+        put_header(out, &Header { kind, ..*head });
         for count in [self.slots.len(), self.tokens.len(), self.streams.len()] {
             out.extend_from_slice(&(count as u32).to_le_bytes());
         }
         for slot in &self.slots {
             put_slot(out, slice(&self.text, slot.name), u64::from(slot.ops), &slot.effect);
         }
-        for note in &self.tokens {
-            let (name, token) = (slice(&self.text, note.name), slice(&self.text, note.token));
-            put_token(out, (name, token, note.item), &note.record);
-        }
+        self.encode_tokens(head, out);
         for note in &self.streams {
             put_stream(out, slice(&self.text, note.name), note.kind, note.sequence);
         }
         debug_assert!((out.len() - start) as u64 <= self.log_bytes, "the bound is a bound");
+    }
+
+    fn encode_tokens(&self, head: &Header, out: &mut Vec<u8>) {
+        let mut form = ShortForm::new(head.time_ms);
+        for note in &self.tokens {
+            let whose = match note.counter {
+                CounterNote::Name(name) => Whose::Name(slice(&self.text, name)),
+                CounterNote::Slot(number) => {
+                    let slot = self.slots.get(number as usize);
+                    let add = slot.and_then(|s| PlainAdd::of(u64::from(s.ops), &s.effect));
+                    Whose::Slot(number, add)
+                }
+            };
+            form.put(out, whose, (slice(&self.text, note.token), note.item), &note.record);
+        }
     }
 
     /// Empties it and keeps its room.

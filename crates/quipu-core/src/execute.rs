@@ -223,14 +223,14 @@ impl Shard {
 
     /// What is remembered of an operation that is decided in the open batch.
     fn token_record(
-        &self,
+        &mut self,
         (op, scope): (&Op<'_>, u128),
         outcome: &Outcome,
         deadline_ms: u64,
     ) -> TokenRecord {
         TokenRecord {
             key: scope,
-            fingerprint: op.action.fingerprint(),
+            fingerprint: self.fingerprints.of_action(&op.action),
             verdict: outcome.verdict,
             value: outcome.value,
             previous: outcome.previous,

@@ -6,6 +6,7 @@
 
 mod group;
 mod room;
+mod seek;
 mod streams;
 
 use std::ops::{DerefMut, Range};
@@ -14,6 +15,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use stdx::hash::hash64;
 
 pub use self::group::Group;
+pub use self::seek::Sought;
 pub use self::streams::{StreamPage, StreamView};
 use crate::canary::{self, Bug};
 use crate::execute::Context;
@@ -188,14 +190,6 @@ impl<C: Cells> Node<C> {
         }
         let no_space = !fits && self.no_space.load(Ordering::Relaxed);
         Some(if no_space { Refusal::NoSpace } else { Refusal::Busy })
-    }
-
-    /// Asks for the memory of a counter that will be used soon, and of the token that it will be
-    /// used with.
-    #[inline]
-    pub fn prefetch(&self, name: &[u8], token: Option<&[u8]>) {
-        let (hash, id) = self.route(name);
-        self.cells.shard(id).prefetch(hash, name, token);
     }
 
     /// Decides one operation. Cost: one hash, one lock, one look-up.

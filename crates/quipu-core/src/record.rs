@@ -2,28 +2,30 @@
 //!
 //! ```text
 //! record  = kind u8 | shard u16 | epoch u64 | batch u64 | time u64 | body      (little-endian)
-//! Batch   : slots u32 | tokens u32 | streams u32 | slot* | token* | stream*
+//! Batch   : slots u32 | tokens u32 | streams u32 | slot* | token in full* | stream*
+//! Tokened : the same with tokens in short
 //! Epoch   : no body; batch is the last one before it
 //! Barrier : no body
 //! Config  : token window in ms u64
 //! slot    = flags u8 | name | [ops varint] | add: delta, after zigzag | else: [before] [after] zigzag
 //!           | [expiry varint]
-//! token   = name | token length u8 | token | item varint | key u128 | fingerprint u128 | flags u8
-//!           | [value] [previous] zigzag | applied zigzag | [expiry varint] | deadline varint
+//! token   : see [`token`]
 //! stream  = kind u8 (1 mark, 2 checkpoint, 3 end) | name length u8 | name | number varint
 //! name    = length - 1 u8 | bytes
 //! ```
 
+pub mod token;
+
 use crate::bytes::{Reader, put_varint, put_zigzag};
 use crate::effect::{Before, Effect, ExpiryEffect};
-use crate::outcome::Verdict;
+use crate::record::token::{PlainAdd, Seen, ShortForm, read_full, skip_short};
 use crate::token::TokenRecord;
 
 /// What a record is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u8)]
 pub enum Kind {
-    /// Effects, tokens and streams of one batch.
+    /// Effects and streams of one batch; its tokens, if it has some, in full.
     Batch = 1,
     /// A new life of the shard's owner.
     Epoch = 2,
@@ -31,6 +33,16 @@ pub enum Kind {
     Barrier = 3,
     /// The settings that every fold must agree on.
     Config = 4,
+    /// Effects, tokens and streams of one batch; the tokens in short.
+    Tokened = 5,
+}
+
+impl Kind {
+    /// Whether it is what one batch did.
+    #[inline]
+    pub fn is_batch(self) -> bool {
+        matches!(self, Self::Batch | Self::Tokened)
+    }
 }
 
 /// Bytes of a record before its body.
@@ -134,12 +146,6 @@ const EXPIRY: u8 = 3 << EXPIRY_SHIFT;
 const ONE_OP: u8 = 1 << 5;
 const SLOT_FLAGS: u8 = ADD | BEFORE | AFTER | EXPIRY | ONE_OP;
 
-const TOKEN_VERDICT: u8 = 3;
-const TOKEN_VALUE: u8 = 1 << 2;
-const TOKEN_PREVIOUS: u8 = 1 << 3;
-const TOKEN_EXPIRES: u8 = 1 << 4;
-const TOKEN_FLAGS: u8 = TOKEN_VERDICT | TOKEN_VALUE | TOKEN_PREVIOUS | TOKEN_EXPIRES;
-
 /// Appends a record head.
 pub fn put_header(out: &mut Vec<u8>, header: &Header) {
     out.push(header.kind as u8);
@@ -191,33 +197,6 @@ pub fn put_slot(out: &mut Vec<u8>, name: &[u8], ops: u64, effect: &Effect) {
     }
 }
 
-/// Appends one token; `text` is the counter, the token as given, and the item.
-pub fn put_token(out: &mut Vec<u8>, text: (&[u8], &[u8], u32), record: &TokenRecord) {
-    let (name, token, item) = text;
-    put_name(out, name);
-    out.push(token.len() as u8);
-    out.extend_from_slice(token);
-    put_varint(out, u64::from(item));
-    put_token_record(out, record);
-}
-
-/// Appends what is remembered of a token, less its epoch and batch.
-pub(crate) fn put_token_record(out: &mut Vec<u8>, record: &TokenRecord) {
-    out.extend_from_slice(&record.key.to_le_bytes());
-    out.extend_from_slice(&record.fingerprint.to_le_bytes());
-    let mut flags = record.verdict as u8;
-    flags |= if record.value.is_some() { TOKEN_VALUE } else { 0 };
-    flags |= if record.previous.is_some() { TOKEN_PREVIOUS } else { 0 };
-    flags |= if record.expires_at.is_some() { TOKEN_EXPIRES } else { 0 };
-    out.push(flags);
-    [record.value, record.previous].into_iter().flatten().for_each(|n| put_zigzag(out, n));
-    put_zigzag(out, record.applied);
-    if let Some(at) = record.expires_at {
-        put_varint(out, at);
-    }
-    put_varint(out, record.deadline_ms);
-}
-
 /// Appends what is said of a stream.
 pub fn put_stream(out: &mut Vec<u8>, stream: &[u8], kind: StreamKind, sequence: u64) {
     out.push(kind as u8);
@@ -234,13 +213,14 @@ pub fn put_small(out: &mut Vec<u8>, header: &Header, window_ms: u64) {
     }
 }
 
-/// Reads one record from the front of `bytes` and visits its items; returns its head and length.
-/// The visitor's own error passes through.
+/// Reads one record of the store with this hash seed from the front of `bytes` and visits its items;
+/// returns its head and length. The visitor's own error passes through.
 ///
 /// # Errors
 /// The record is not understood.
 pub fn read<'a, E: From<RecordError>>(
     bytes: &'a [u8],
+    seed: u64,
     mut visit: impl FnMut(&Header, Item<'a>) -> Result<(), E>,
 ) -> Result<(Header, usize), E> {
     let mut r = Reader::new(bytes);
@@ -249,12 +229,30 @@ pub fn read<'a, E: From<RecordError>>(
         Kind::Epoch | Kind::Barrier => {}
         Kind::Config => visit(&header, Item::Window { window_ms: r.u64("window")? })?,
         Kind::Batch => {
-            let counts = [r.u32("slots")?, r.u32("tokens")?, r.u32("streams")?];
+            let counts = read_counts(&mut r)?;
             for _ in 0..counts[0] {
                 visit(&header, read_slot(&mut r)?)?;
             }
             for _ in 0..counts[1] {
-                visit(&header, read_token(&mut r, &header)?)?;
+                visit(&header, read_full(&mut r, &header)?)?;
+            }
+            for _ in 0..counts[2] {
+                visit(&header, read_stream(&mut r)?)?;
+            }
+        }
+        Kind::Tokened => {
+            let counts = read_counts(&mut r)?;
+            let mut slots = Vec::new();
+            for _ in 0..counts[0] {
+                let item = read_slot(&mut r)?;
+                if let Item::Slot { name, ops, ref effect } = item {
+                    slots.push(Seen { name, add: PlainAdd::of(ops, effect) });
+                }
+                visit(&header, item)?;
+            }
+            let mut form = ShortForm::new(header.time_ms);
+            for _ in 0..counts[1] {
+                visit(&header, form.read(&mut r, (&header, seed), &slots)?)?;
             }
             for _ in 0..counts[2] {
                 visit(&header, read_stream(&mut r)?)?;
@@ -283,13 +281,16 @@ pub fn skip(bytes: &[u8]) -> Result<(Header, usize), RecordError> {
     match header.kind {
         Kind::Epoch | Kind::Barrier => {}
         Kind::Config => _ = r.u64("window")?,
-        Kind::Batch => {
-            let counts = [r.u32("slots")?, r.u32("tokens")?, r.u32("streams")?];
+        Kind::Batch | Kind::Tokened => {
+            let counts = read_counts(&mut r)?;
             for _ in 0..counts[0] {
                 skip_slot(&mut r)?;
             }
             for _ in 0..counts[1] {
-                read_token(&mut r, &header)?;
+                match header.kind {
+                    Kind::Tokened => skip_short(&mut r)?,
+                    _ => _ = read_full(&mut r, &header)?,
+                }
             }
             for _ in 0..counts[2] {
                 read_stream(&mut r)?;
@@ -297,6 +298,11 @@ pub fn skip(bytes: &[u8]) -> Result<(Header, usize), RecordError> {
         }
     }
     Ok((header, r.at()))
+}
+
+/// How many slots, tokens and streams a batch has.
+fn read_counts(r: &mut Reader<'_>) -> Result<[u32; 3], RecordError> {
+    Ok([r.u32("slots")?, r.u32("tokens")?, r.u32("streams")?])
 }
 
 fn skip_slot(r: &mut Reader<'_>) -> Result<(), RecordError> {
@@ -324,6 +330,7 @@ pub fn read_header(r: &mut Reader<'_>) -> Result<Header, RecordError> {
         2 => Kind::Epoch,
         3 => Kind::Barrier,
         4 => Kind::Config,
+        5 => Kind::Tokened,
         _ => return Err(r.error("kind")),
     };
     Ok(Header {
@@ -364,38 +371,6 @@ pub(crate) fn read_slot<'a>(r: &mut Reader<'a>) -> Result<Item<'a>, RecordError>
         _ => return Err(r.error("expiry kind")),
     };
     Ok(Item::Slot { name, ops, effect: Effect { before, after, expiry } })
-}
-
-fn read_token<'a>(r: &mut Reader<'a>, header: &Header) -> Result<Item<'a>, RecordError> {
-    let name = read_name(r)?;
-    let token_len = usize::from(r.u8("token length")?);
-    let token = r.take(token_len, "token")?;
-    let item = u32::try_from(r.varint("item")?).map_err(|_| r.error("item"))?;
-    let record = read_token_record(r, header.epoch, header.batch)?;
-    Ok(Item::Token { name, token, item, record })
-}
-
-pub(crate) fn read_token_record(
-    r: &mut Reader<'_>,
-    epoch: u64,
-    batch: u64,
-) -> Result<TokenRecord, RecordError> {
-    let key = r.u128("token key")?;
-    let fingerprint = r.u128("fingerprint")?;
-    let flags = r.flags(TOKEN_FLAGS, "token flags")?;
-    let verdict = Verdict::from_byte(flags & TOKEN_VERDICT).ok_or_else(|| r.error("verdict"))?;
-    Ok(TokenRecord {
-        key,
-        fingerprint,
-        verdict,
-        value: (flags & TOKEN_VALUE != 0).then(|| r.zigzag("value")).transpose()?,
-        previous: (flags & TOKEN_PREVIOUS != 0).then(|| r.zigzag("previous")).transpose()?,
-        applied: r.zigzag("applied")?,
-        expires_at: (flags & TOKEN_EXPIRES != 0).then(|| r.varint("expiry")).transpose()?,
-        epoch,
-        batch,
-        deadline_ms: r.varint("deadline")?,
-    })
 }
 
 fn read_stream<'a>(r: &mut Reader<'a>) -> Result<Item<'a>, RecordError> {

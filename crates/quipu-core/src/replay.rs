@@ -91,10 +91,10 @@ pub fn follow(meta: &mut ShardMeta, header: &Header) -> Result<(), FoldError> {
         Kind::Epoch if header.epoch <= meta.epoch => {
             return order("epoch", meta.epoch + 1, header.epoch);
         }
-        Kind::Batch if header.epoch != meta.epoch => {
+        kind if kind.is_batch() && header.epoch != meta.epoch => {
             return order("epoch", meta.epoch, header.epoch);
         }
-        Kind::Batch if header.batch != meta.batch + 1 => {
+        kind if kind.is_batch() && header.batch != meta.batch + 1 => {
             return order("batch", meta.batch + 1, header.batch);
         }
         _ => {}

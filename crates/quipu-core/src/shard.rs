@@ -13,12 +13,12 @@ use crate::canary::{self, Bug};
 use crate::cell::{Cell, TOUCHED_MAX};
 use crate::effect::{Counter, Effect, fold};
 use crate::expiry::Expiries;
-use crate::limits::{NAME_BYTES_MAX, TOKEN_BYTES_MAX};
 use crate::name::Name;
+use crate::record::token::Fingerprints;
 use crate::record::{Header, Kind, put_small};
 use crate::stream::{Stream, Streams};
 use crate::table::Table;
-use crate::token::{Tokens, scope_key};
+use crate::token::Tokens;
 use crate::top::Watch;
 
 /// Bounds of one shard.
@@ -50,6 +50,7 @@ pub struct Shard {
     pub(crate) present: usize,
     pub(crate) expiries: Expiries,
     pub(crate) tokens: Tokens,
+    pub(crate) fingerprints: Fingerprints,
     pub(crate) streams: Streams,
     pub(crate) open: Batch,
     /// Deleted counters by the batch of their deletion; they stay until it is durable.
@@ -105,6 +106,7 @@ impl Shard {
             present: 0,
             expiries: Expiries::default(),
             tokens: Tokens::default(),
+            fingerprints: Fingerprints::default(),
             streams: Streams::default(),
             open: Batch::default(),
             tombstones: VecDeque::new(),
@@ -144,6 +146,11 @@ impl Shard {
     /// Which shard it is.
     pub fn id(&self) -> u16 {
         self.id
+    }
+
+    /// The seed of its hashes.
+    pub fn seed(&self) -> u64 {
+        self.seed
     }
 
     /// The life of its owner.
@@ -218,16 +225,20 @@ impl Shard {
     }
 
     /// Asks for the memory of a counter that will be used soon, and of the token that it will be
-    /// used with.
+    /// used with, by their hashes.
     #[inline]
-    pub fn prefetch(&self, hash: u64, name: &[u8], token: Option<&[u8]>) {
+    pub fn prefetch(&self, hash: u64, token: Option<u128>) {
         self.counters.prefetch(hash);
-        // Nothing was checked yet, and what is too long is not looked for.
-        let is_short =
-            |token: &&[u8]| name.len() <= NAME_BYTES_MAX && token.len() <= TOKEN_BYTES_MAX;
-        if let Some(token) = token.filter(is_short) {
-            self.tokens.prefetch(scope_key(self.seed, name, token, 0));
+        if let Some(key) = token {
+            self.tokens.prefetch(key);
         }
+    }
+
+    /// Asks for what [`Shard::prefetch`] waits for.
+    #[inline]
+    pub fn prefetch_index(&self, hash: u64, token: u128) {
+        self.counters.prefetch_page(hash);
+        self.tokens.prefetch_directory(token);
     }
 
     /// A counter as it is, without looking at the time.

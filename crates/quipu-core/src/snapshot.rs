@@ -8,8 +8,11 @@
 //! item = length varint | shard u16 | kind u8 | key | value                     (little-endian)
 //! kind 0, shard  : no key; epoch u64, batch u64, time u64, window u64
 //! kind 1, counter: name; flags u8 (1 expires); value zigzag; [expiry varint]
-//! kind 2, token  : key u128 (big-endian: sorts as bytes); epoch varint, batch varint, record
+//! kind 2, token  : key u128 (big-endian: sorts as bytes); epoch varint, batch varint, key u128 and
+//!                  the rest of the record as in a token in full; written by earlier versions
 //! kind 3, stream : name; mark varint; flags u8 (1 checkpoint); [checkpoint varint]
+//! kind 4, token  : key u128 (big-endian); epoch varint, batch varint; outcome as in a token in
+//!                  short; deadline varint
 //! ```
 
 mod change_set;
@@ -21,8 +24,15 @@ use crate::bytes::{Reader, put_varint, put_zigzag};
 use crate::canary::{self, Bug};
 use crate::effect::{Before, Counter, Effect, Mismatch, compose, fold};
 use crate::name::Name;
-use crate::record::{self, Item, RecordError, put_token_record};
+use crate::record::token::{Fingerprints, put_outcome, read_full_record, read_outcome};
+use crate::record::{self, Item, RecordError};
 use crate::token::TokenRecord;
+
+/// The kind of a token's item that repeats its key and always has a fingerprint.
+const TOKEN_IN_FULL: u8 = 2;
+
+/// The kind of a token's item.
+const TOKEN: u8 = 4;
 
 /// What is known of a shard as a whole.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -207,7 +217,7 @@ impl ItemValue {
 }
 
 impl ItemKey {
-    /// The number of its kind, by which items sort within a shard.
+    /// The place of its kind, by which items sort within a shard.
     fn kind(&self) -> u8 {
         match self {
             Self::Shard => 0,
@@ -284,7 +294,8 @@ pub fn put_change(out: &mut Vec<u8>, place: &Place, change: &Change) {
 
 fn put_key(body: &mut Vec<u8>, (shard, key): &Place) {
     body.extend_from_slice(&shard.to_le_bytes());
-    body.push(key.kind());
+    // Tokens keep their place; their items are written as another kind since they are short.
+    body.push(if matches!(key, ItemKey::Token(_)) { TOKEN } else { key.kind() });
     match key {
         ItemKey::Shard => {}
         ItemKey::Counter(name) => {
@@ -308,7 +319,8 @@ fn put_meta(body: &mut Vec<u8>, meta: &ShardMeta) {
 fn put_token_item(body: &mut Vec<u8>, record: &TokenRecord) {
     put_varint(body, record.epoch);
     put_varint(body, record.batch);
-    put_token_record(body, record);
+    put_outcome(body, record, &mut Fingerprints::default());
+    put_varint(body, record.deadline_ms);
 }
 
 /// Reads one item body (without its length).
@@ -317,7 +329,7 @@ fn put_token_item(body: &mut Vec<u8>, record: &TokenRecord) {
 /// It is not understood.
 pub fn read_item(body: &[u8]) -> Result<(Place, ItemValue), RecordError> {
     let mut r = Reader::new(body);
-    let place = read_key(&mut r)?;
+    let (kind, place) = read_key(&mut r)?;
     let value = match &place.1 {
         ItemKey::Shard => ItemValue::Shard(read_meta(&mut r)?),
         ItemKey::Counter(_) => {
@@ -326,7 +338,7 @@ pub fn read_item(body: &[u8]) -> Result<(Place, ItemValue), RecordError> {
             let expires_at = expires.then(|| r.varint("expiry")).transpose()?;
             ItemValue::Counter(Counter { value, expires_at })
         }
-        ItemKey::Token(_) => ItemValue::Token(read_token_item(&mut r)?),
+        ItemKey::Token(key) => ItemValue::Token(read_token_item(&mut r, kind, *key)?),
         ItemKey::Stream(_) => {
             let mark = r.varint("mark")?;
             let has_checkpoint = r.flags(1, "stream flags")? != 0;
@@ -366,14 +378,14 @@ pub fn read_items(
 /// It is not understood.
 pub fn read_change(body: &[u8]) -> Result<(Place, Change), RecordError> {
     let mut r = Reader::new(body);
-    let place = read_key(&mut r)?;
+    let (kind, place) = read_key(&mut r)?;
     let change = match &place.1 {
         ItemKey::Shard => Change::Shard(read_meta(&mut r)?),
         ItemKey::Counter(_) => match record::read_slot(&mut r)? {
             Item::Slot { effect, .. } => Change::Counter(effect),
             _ => return Err(r.error("slot")),
         },
-        ItemKey::Token(_) => Change::Token(read_token_item(&mut r)?),
+        ItemKey::Token(key) => Change::Token(read_token_item(&mut r, kind, *key)?),
         ItemKey::Stream(_) => {
             let flags = r.flags(15, "stream flags")?;
             let mark = (flags & 1 != 0).then(|| r.varint("mark")).transpose()?;
@@ -390,23 +402,25 @@ pub fn read_change(body: &[u8]) -> Result<(Place, Change), RecordError> {
     if r.is_done() { Ok((place, change)) } else { Err(r.error("bytes after the change")) }
 }
 
-fn read_key(r: &mut Reader<'_>) -> Result<Place, RecordError> {
+/// Reads the kind of an item and its place.
+fn read_key(r: &mut Reader<'_>) -> Result<(u8, Place), RecordError> {
     let shard = r.u16("shard")?;
-    let key = match r.u8("item kind")? {
+    let kind = r.u8("item kind")?;
+    let key = match kind {
         0 => ItemKey::Shard,
         1 => {
             let len = usize::from(r.u8("name length")?) + 1;
             let text = std::str::from_utf8(r.take(len, "name")?);
             ItemKey::Counter(Name::new(text.map_err(|_| r.error("name is not UTF-8"))?))
         }
-        2 => ItemKey::Token(r.u128("token key")?.swap_bytes()),
+        TOKEN_IN_FULL | TOKEN => ItemKey::Token(r.u128("token key")?.swap_bytes()),
         3 => {
             let len = usize::from(r.u8("stream length")?);
             ItemKey::Stream(r.take(len, "stream")?.into())
         }
         _ => return Err(r.error("item kind")),
     };
-    Ok((shard, key))
+    Ok((kind, (shard, key)))
 }
 
 fn read_meta(r: &mut Reader<'_>) -> Result<ShardMeta, RecordError> {
@@ -418,10 +432,14 @@ fn read_meta(r: &mut Reader<'_>) -> Result<ShardMeta, RecordError> {
     })
 }
 
-fn read_token_item(r: &mut Reader<'_>) -> Result<TokenRecord, RecordError> {
+fn read_token_item(r: &mut Reader<'_>, kind: u8, key: u128) -> Result<TokenRecord, RecordError> {
     let epoch = r.varint("epoch")?;
     let batch = r.varint("batch")?;
-    record::read_token_record(r, epoch, batch)
+    if kind == TOKEN_IN_FULL {
+        return read_full_record(r, epoch, batch);
+    }
+    let outcome = read_outcome(r, &mut Fingerprints::default())?;
+    Ok(TokenRecord { key, epoch, batch, deadline_ms: r.varint("deadline")?, ..outcome })
 }
 
 #[cfg(test)]

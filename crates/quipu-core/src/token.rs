@@ -7,16 +7,16 @@
 //! Records lie in the order in which they came, and a table with small entries says where: a fresh
 //! token has to be searched for where its hash says, and no more memory than that is far away.
 
+mod places;
 mod rows;
 
 use std::collections::BTreeMap;
-use std::num::NonZeroU32;
 
 use stdx::hash::hash128;
 
 use crate::limits::{NAME_BYTES_MAX, TOKEN_BYTES_MAX, TOKEN_FUTURE_MS};
 use crate::outcome::{Outcome, Refusal, Repeat, Verdict};
-use crate::table::{Hashed, Table};
+use crate::token::places::Places;
 use crate::token::rows::Rows;
 
 /// What is remembered of one tokened operation.
@@ -64,46 +64,24 @@ impl TokenRecord {
     }
 }
 
-/// Where the record of a key stands.
-#[derive(Debug, Clone, Copy)]
-struct Place {
-    /// The low half of the key, in two parts: the whole would need gaps for its alignment.
-    hash: [u32; 2],
-    /// The number of the row, from 1.
-    row: NonZeroU32,
-}
-
-impl Place {
-    fn new(key: u128, row: u32) -> Self {
-        let row = row.checked_add(1).and_then(NonZeroU32::new);
-        let row = row.expect("a shard of as many tokens is far larger than any memory");
-        Self { hash: [key as u32, (key >> 32) as u32], row }
-    }
-
-    #[inline]
-    fn row(self) -> u32 {
-        self.row.get() - 1
-    }
-
-    #[inline]
-    fn low(self) -> u64 {
-        let [low, high] = self.hash;
-        u64::from(high) << 32 | u64::from(low)
-    }
-}
-
-impl Hashed for Place {
-    fn hash(&self, _seed: u64) -> u64 {
-        self.low()
-    }
-}
-
 /// Bytes of the longest scope: name, separator, token, item.
 const SCOPE_BYTES_MAX: usize = NAME_BYTES_MAX + 1 + TOKEN_BYTES_MAX + 4;
 
+/// Bytes of nearly all scopes. Guess.
+const SCOPE_BYTES_USUAL: usize = 96;
+
 /// The scope of a token: this counter, this token, this item. Name and token are of admitted length.
 pub fn scope_key(seed: u64, name: &[u8], token: &[u8], item: u32) -> u128 {
-    let mut scope = [0; SCOPE_BYTES_MAX];
+    // Nearly all are short, and less has to be cleared for those.
+    if name.len() + token.len() + 5 <= SCOPE_BYTES_USUAL {
+        hash_scope(seed, &mut [0; SCOPE_BYTES_USUAL], (name, token, item))
+    } else {
+        hash_scope(seed, &mut [0; SCOPE_BYTES_MAX], (name, token, item))
+    }
+}
+
+#[inline]
+fn hash_scope(seed: u64, scope: &mut [u8], (name, token, item): (&[u8], &[u8], u32)) -> u128 {
     let mut len = 0;
     // No UTF-8 text holds the byte FF, so names and tokens cannot run into each other.
     for part in [name, &[0xFF], token, &item.to_le_bytes()] {
@@ -119,7 +97,7 @@ pub fn scope_key(seed: u64, name: &[u8], token: &[u8], item: u32) -> u128 {
             .into_iter()
             .for_each(<[u8]>::make_ascii_lowercase);
     }
-    hash128(seed, scope.get(..len).unwrap_or(&scope))
+    hash128(seed, scope.get(..len).unwrap_or(&[]))
 }
 
 /// The time of a UUIDv7 in canonical text form of any case, in Unix milliseconds.
@@ -155,19 +133,24 @@ pub fn deadline(token: &[u8], now_ms: u64, window_ms: u64) -> Result<u64, Refusa
     Ok(now_ms.max(own_ms).saturating_add(window_ms))
 }
 
-/// The tokens of one shard.
-#[derive(Debug)]
-pub struct Tokens {
-    places: Table<Place>,
-    rows: Rows,
-    /// Rows by the second after which they may go.
-    by_deadline: BTreeMap<u64, Vec<u32>>,
+/// Rows that may go after the same second.
+#[derive(Debug, Default)]
+struct Due {
+    second: u64,
+    rows: Vec<u32>,
 }
 
-impl Default for Tokens {
-    fn default() -> Self {
-        Self { places: Table::new(0), rows: Rows::default(), by_deadline: BTreeMap::new() }
-    }
+/// The tokens of one shard.
+#[derive(Debug, Default)]
+pub struct Tokens {
+    places: Places,
+    rows: Rows,
+    /// Rows by the second after which they may go, but for those of `newest`.
+    by_deadline: BTreeMap<u64, Vec<u32>>,
+    /// The second of the newest row: that of most rows that come next.
+    newest: Due,
+    /// No row may go before this second.
+    soonest: u64,
 }
 
 impl Tokens {
@@ -181,16 +164,21 @@ impl Tokens {
         self.places.is_empty()
     }
 
+    /// Asks for what [`Tokens::prefetch`] waits for.
+    #[inline]
+    pub fn prefetch_directory(&self, key: u128) {
+        self.places.prefetch_directory(key as u64);
+    }
+
     /// Asks for the memory in which a key will be looked for soon.
     #[inline]
     pub fn prefetch(&self, key: u128) {
-        self.places.prefetch_page(key as u64);
+        self.places.prefetch(key as u64);
     }
 
     #[inline]
     fn row(&self, key: u128) -> Option<u32> {
-        let is_it = |place: &Place| place.low() == key as u64 && self.rows.is_of(place.row(), key);
-        self.places.find(key as u64, is_it).map(|place| place.row())
+        self.places.find(key as u64, |row| self.rows.is_of(row, key))
     }
 
     /// The record of a token, which may be past its deadline.
@@ -210,18 +198,32 @@ impl Tokens {
     pub fn remember_fresh(&mut self, record: &TokenRecord) {
         debug_assert!(self.row(record.key).is_none(), "a key stands once");
         let row = self.rows.put(record);
-        self.places.insert(record.key as u64, Place::new(record.key, row));
+        self.places.insert(record.key as u64, row);
         self.await_deadline(record, row);
     }
 
     fn await_deadline(&mut self, record: &TokenRecord, row: u32) {
-        self.by_deadline.entry(record.deadline_ms / 1000 + 1).or_default().push(row);
+        let second = record.deadline_ms / 1000 + 1;
+        if self.newest.second != second {
+            self.file_newest();
+            self.newest.second = second;
+            self.soonest = self.soonest.min(second);
+        }
+        self.newest.rows.push(row);
+    }
+
+    /// Files the rows of the newest second with the others.
+    fn file_newest(&mut self) {
+        let Due { second, rows } = &mut self.newest;
+        if !rows.is_empty() {
+            self.by_deadline.entry(*second).or_default().append(rows);
+        }
     }
 
     /// Forgets a token whose record is taken back.
     pub fn forget(&mut self, key: u128) {
         if let Some(row) = self.row(key) {
-            self.places.remove(key as u64, |place| place.row() == row);
+            self.places.remove(key as u64, row);
             self.rows.give_back(row);
         }
     }
@@ -229,6 +231,7 @@ impl Tokens {
     /// Forgets the token that would be the next to go: only a deliberate bug does.
     #[cold]
     pub(crate) fn forget_oldest(&mut self) {
+        self.file_newest();
         while let Some(mut bucket) = self.by_deadline.first_entry() {
             let Some(row) = bucket.get_mut().pop() else {
                 bucket.remove();
@@ -242,7 +245,13 @@ impl Tokens {
 
     /// Forgets up to `steps` tokens that are past their deadline; returns how many.
     pub fn sweep(&mut self, now_ms: u64, steps: usize) -> usize {
+        if self.soonest.saturating_mul(1000) > now_ms {
+            return 0;
+        }
         let before = self.len();
+        if self.newest.second.saturating_mul(1000) <= now_ms {
+            self.file_newest();
+        }
         for _ in 0..steps {
             let Some(mut bucket) = self.by_deadline.first_entry() else { break };
             if bucket.key().saturating_mul(1000) > now_ms {
@@ -253,12 +262,15 @@ impl Tokens {
                     bucket.remove();
                 }
                 // A row that was renewed since has another, later place in the queue.
-                Some(row) => match self.rows.get(row) {
-                    Some(record) if record.deadline_ms < now_ms => self.forget(record.key),
+                Some(row) => match self.rows.due(row) {
+                    Some((key, deadline_ms)) if deadline_ms < now_ms => self.forget(key),
                     _ => {}
                 },
             }
         }
+        let filed = self.by_deadline.keys().next().copied().unwrap_or(u64::MAX);
+        self.soonest =
+            if self.newest.rows.is_empty() { filed } else { filed.min(self.newest.second) };
         before - self.len()
     }
 }
@@ -345,11 +357,6 @@ mod tests {
         assert_eq!(tokens.find(8), Some(record(8, 2500)));
         assert_eq!(tokens.sweep(3000, 9), 1);
         assert!(tokens.is_empty());
-    }
-
-    #[test]
-    fn a_place_takes_12_bytes() {
-        assert_eq!(size_of::<Option<super::Place>>(), 12);
     }
 
     #[test]

@@ -72,18 +72,37 @@ fn batch(shard: &mut Shard) -> Vec<u8> {
     out
 }
 
-/// The token that the batch records.
-fn token_record(bytes: &[u8]) -> TokenRecord {
-    let mut found = None;
-    let read = record::read(bytes, |_, item| {
-        if let Item::Token { record, .. } = item {
-            found = Some(record);
-        }
+/// Two tokens of a counter that was there: one that its slot tells all of, and a rejection.
+fn next_batch(shard: &mut Shard) -> Vec<u8> {
+    let token = |key| Token::Key { key, item: 0 };
+    execute(shard, "paid", Action::Add(Add::plain(1)), token(b"order-18"));
+    let bounded = Add { max: Some(5), ..Add::plain(9) };
+    execute(shard, "paid", Action::Add(bounded), token(b"order-19"));
+    let mut out = Vec::new();
+    assert_eq!(shard.seal(0, &mut out), Some(2));
+    out
+}
+
+/// The items of a record.
+fn items(bytes: &[u8]) -> Vec<Item<'_>> {
+    let mut items = Vec::new();
+    let read = record::read(bytes, SEED, |_, item| {
+        items.push(item);
         Ok::<_, RecordError>(())
     });
     let (_, length) = read.expect("it is understood");
     assert_eq!(length, bytes.len(), "all of it is read");
-    found.expect("it has a token")
+    assert_eq!(record::skip(bytes).map(|(_, length)| length), Ok(length));
+    items
+}
+
+/// The token that the batch records.
+fn token_record(bytes: &[u8]) -> TokenRecord {
+    let mut records = items(bytes).into_iter().filter_map(|item| match item {
+        Item::Token { record, .. } => Some(record),
+        _ => None,
+    });
+    records.next().expect("it has a token")
 }
 
 #[test]
@@ -97,6 +116,17 @@ fn a_start_writes_the_records_that_the_page_shows() {
 fn a_batch_is_written_as_the_page_shows() {
     let mut shard = begun(&mut Vec::new());
     check("batch", &batch(&mut shard));
+    check("next batch", &next_batch(&mut shard));
+}
+
+#[test]
+fn what_earlier_versions_wrote_is_read_as_the_same() {
+    let written = batch(&mut begun(&mut Vec::new()));
+    assert_eq!(items(&example("batch in full")), items(&written));
+    let record = token_record(&written);
+    let body = &example("token item in full")[1..];
+    let expected = ((5, ItemKey::Token(record.key)), ItemValue::Token(record));
+    assert_eq!(read_item(body), Ok(expected));
 }
 
 #[test]

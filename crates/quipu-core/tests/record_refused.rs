@@ -3,6 +3,7 @@
 
 use quipu_core::effect::{Before, Counter, Effect, ExpiryEffect};
 use quipu_core::outcome::Verdict;
+use quipu_core::record::token::put_full;
 use quipu_core::record::{self, Header, Item, Kind, RecordError};
 use quipu_core::snapshot::{self, Change, Ended, ItemKey, ItemValue};
 
@@ -12,7 +13,7 @@ const HEADER: Header = Header { kind: Kind::Epoch, shard: 3, epoch: 1, batch: 2,
 
 /// Reads a record and compares what it was not understood at.
 fn check(bytes: &[u8], expected: Option<&str>) {
-    let read = record::read(bytes, |_, _: Item<'_>| Ok::<_, RecordError>(()));
+    let read = record::read(bytes, 0, |_, _: Item<'_>| Ok::<_, RecordError>(()));
     assert_eq!(read.err().map(|error| error.what), expected, "{}", bytes.escape_ascii());
 }
 
@@ -56,7 +57,7 @@ fn batch(slots: u8, tokens: u8) -> (Vec<u8>, usize) {
 #[test]
 fn the_item_of_a_token_is_read_whole_or_not_at_all() {
     let (mut bytes, at) = batch(0, 1);
-    record::put_token(&mut bytes, (b"a", b"k", u32::MAX), &TOKEN);
+    put_full(&mut bytes, (b"a", b"k", u32::MAX), &TOKEN);
     check(&bytes, None);
     // Name and token take four bytes; the fifth byte of the number holds its highest bits.
     bytes[at + 8] |= 0x10;
@@ -82,14 +83,14 @@ fn check_flags(
 #[test]
 fn flags_without_a_meaning_are_refused() {
     let of_record = |bytes: &[u8]| {
-        record::read(bytes, |_, _| Ok::<_, RecordError>(())).err().map(|error| error.what)
+        record::read(bytes, 0, |_, _| Ok::<_, RecordError>(())).err().map(|error| error.what)
     };
     let effect = Effect { before: Before::Sum(1), after: Some(2), expiry: ExpiryEffect::Keep };
     let (mut bytes, at) = batch(1, 0);
     record::put_slot(&mut bytes, b"a", 1, &effect);
     check_flags(&mut bytes, at, 0b11_1111, of_record);
     let (mut bytes, at) = batch(0, 1);
-    record::put_token(&mut bytes, (b"a", b"k", 0), &TOKEN);
+    put_full(&mut bytes, (b"a", b"k", 0), &TOKEN);
     // Two names of one byte, the number, and two words of 16 bytes come before.
     check_flags(&mut bytes, at + 5 + 32, 0b1_1111, of_record);
 
@@ -109,4 +110,51 @@ fn flags_without_a_meaning_are_refused() {
     let change = Change::Stream { ended: Ended::At(3), mark: Some(1), checkpoint: Some(2) };
     snapshot::put_change(&mut bytes, &stream, &change);
     check_flags(&mut bytes, 6, 15, of_change);
+}
+
+/// A batch of one slot, an assignment, and a token in short of these bytes.
+fn short(token: &[u8]) -> Vec<u8> {
+    let (mut bytes, _) = batch(1, 1);
+    bytes[0] = Kind::Tokened as u8;
+    let effect = Effect { before: Before::Exact(None), after: Some(2), expiry: ExpiryEffect::Keep };
+    record::put_slot(&mut bytes, b"a", 1, &effect);
+    bytes.extend_from_slice(token);
+    bytes
+}
+
+#[test]
+fn a_token_in_short_that_leans_on_what_is_not_there_is_refused() {
+    let check = |token: &[u8], expected| check(&short(token), expected);
+    // Form, slot, token "k"; flags, what was applied; deadline.
+    check(b"\x01\0\x01k\x20\x02\0", None);
+    check(b"\x01\x01\x01k\x20\x02\0", Some("slot of a token"));
+    check(b"\x05\0\x01k\0", Some("slot of a plain add"));
+    check(b"\0\0a\x01k\x20\x02\0", None);
+    check(b"\x04\0a\x01k\0", Some("slot of a plain add"));
+    check(b"\x09\0\x01k\x20\x02", Some("deadline of the token before"));
+    let long = [b"\x01\0\x41".as_slice(), &[b'k'; 65], b"\x20\x02\0"].concat();
+    check(&long, Some("token length"));
+    // A value before that follows from one after that is not there, or is there twice.
+    check(b"\x01\0\x01k\x60\x02\0", Some("token flags"));
+    check(b"\x01\0\x01k\x6c\x02\x02\x02\0", Some("token flags"));
+    check(b"\x01\0\x01k\x64\x02\x02\0", None);
+}
+
+#[test]
+fn forms_and_flags_of_a_token_in_short_without_a_meaning_are_refused() {
+    let of_record = |bytes: &[u8]| {
+        let read = record::read(bytes, 0, |_, _| Ok::<_, RecordError>(()));
+        let skipped = record::skip(bytes).err().map(|error| error.what);
+        assert_eq!(read.err().map(|error| error.what), skipped);
+        skipped
+    };
+    let mut bytes = short(b"\x01\0\x01k\x20\x02\0");
+    let at = bytes.len() - 7;
+    for bit in (4..8).map(|shift| 1 << shift) {
+        bytes[at] ^= bit;
+        assert_eq!(of_record(&bytes), Some("token form"));
+        bytes[at] ^= bit;
+    }
+    bytes[at + 4] |= 0x80;
+    assert_eq!(of_record(&bytes), Some("token flags"));
 }

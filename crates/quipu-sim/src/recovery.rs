@@ -33,11 +33,11 @@ pub fn fresh() -> Vec<Shard> {
 pub fn fold(shards: &mut [Shard], mut payload: &[u8]) -> Result<(), FoldError> {
     while !payload.is_empty() {
         let mut items = Vec::new();
-        let (header, length) = record::read(payload, |_, item| {
+        let shard = &mut shards[usize::from(record::shard_of(payload)?)];
+        let (header, length) = record::read(payload, shard.seed(), |_, item| {
             items.push(item);
             Ok::<_, RecordError>(())
         })?;
-        let shard = &mut shards[usize::from(header.shard)];
         shard.fold_header(&header)?;
         items.iter().try_for_each(|item| shard.fold_item(item))?;
         payload = &payload[length..];

@@ -11,8 +11,10 @@ use crate::record::{self, Header, Item, RecordError};
 use crate::replay::{FoldError, follow};
 
 /// A log composed without its base.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct ChangeSet {
+    /// The hash seed of the store.
+    seed: u64,
     /// Of all but counters and tokens.
     changes: BTreeMap<Place, Change>,
     counters: CounterChanges,
@@ -21,12 +23,23 @@ pub struct ChangeSet {
     bytes: usize,
 }
 
-/// Memory of a change beside what its key has on the heap, about: of a token its record of 128 bytes
-/// in a vector that doubles, of a counter its entry in the table and again in the sort, of others
-/// their share of a node, key and value.
+/// Memory of a change beside what its key has on the heap, about: of a counter its entry in the table
+/// and again in the sort, of others their share of a node, key and value.
 const CHANGE_BYTES: usize = 240;
 
 impl ChangeSet {
+    /// No changes of a store whose hash seed is `seed`.
+    pub fn new(seed: u64) -> Self {
+        Self {
+            seed,
+            changes: BTreeMap::new(),
+            counters: CounterChanges::default(),
+            tokens: TokenChanges::default(),
+            metas: BTreeMap::new(),
+            bytes: 0,
+        }
+    }
+
     /// Composes all records of a frame's payload.
     ///
     /// # Errors
@@ -44,9 +57,10 @@ impl ChangeSet {
         mut payload: &[u8],
         mut keeps: impl FnMut(&Header, &Item<'_>) -> bool,
     ) -> Result<(), FoldError> {
+        let mut items = Vec::new();
         while !payload.is_empty() {
-            let mut items = Vec::new();
-            let (header, len) = record::read(payload, |_, item| {
+            items.clear();
+            let (header, len) = record::read(payload, self.seed, |_, item| {
                 items.push(item);
                 Ok::<_, RecordError>(())
             })?;
@@ -92,9 +106,8 @@ impl ChangeSet {
     fn fold_item(&mut self, header: &Header, item: &Item<'_>) -> Result<(), FoldError> {
         match *item {
             Item::Slot { name, ref effect, .. } => self.fold_slot(header, name, effect),
-            Item::Token { record, .. } => {
-                self.bytes += CHANGE_BYTES;
-                self.tokens.push(header.shard, record);
+            Item::Token { ref record, .. } => {
+                self.bytes += self.tokens.push(header.shard, record);
                 Ok(())
             }
             Item::Mark { stream, sequence } => {
@@ -216,7 +229,7 @@ mod tests {
     #[test]
     fn memory_is_counted_once_for_each_key_with_what_it_has_on_the_heap() {
         let check = |counter: &str, heap_bytes: usize| {
-            let mut set = ChangeSet::default();
+            let mut set = ChangeSet::new(0);
             assert!(set.is_empty() && set.bytes() == 0);
             for batch in 1..4 {
                 set.fold_payload(&payload(batch, counter, "stream")).unwrap();
@@ -234,7 +247,7 @@ mod tests {
 
     #[test]
     fn changes_are_taken_in_order_and_the_last_use_of_a_token_counts() {
-        let mut set = ChangeSet::default();
+        let mut set = ChangeSet::new(0);
         let used = |key, batch| TokenRecord { key, batch, ..TOKEN };
         let at = |shard, batch| Header { kind: Kind::Batch, shard, epoch: 0, batch, time_ms: 0 };
         for (shard, key, batch) in [(2, 5, 1), (0, 9, 1), (0, 7, 1), (0, 9, 2), (0, 1, 3)] {

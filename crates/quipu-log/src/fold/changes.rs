@@ -39,7 +39,7 @@ impl<S: Storage> Changes<S> {
             storage,
             header,
             memory_bytes,
-            set: ChangeSet::default(),
+            set: ChangeSet::new(header.store_id),
             runs: Vec::new(),
             spilled_bytes: 0,
         }

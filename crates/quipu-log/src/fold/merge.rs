@@ -1,5 +1,8 @@
 //! Merges runs, the changes in memory and the base into the items of the next snapshot.
 
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
+
 use quipu_core::{
     effect::Mismatch,
     snapshot::{Change, ItemValue, Place, Taken, read_change},
@@ -12,10 +15,11 @@ use crate::{
     storage::Storage,
 };
 
-/// One sorted source of changes, with its first change taken out.
+/// One sorted source of changes, with its first change taken out; the place of that is among the
+/// heads.
 #[derive(Debug)]
 struct Cursor<S: Storage> {
-    next: Option<(Place, Change)>,
+    next: Option<Change>,
     source: Source<S>,
 }
 
@@ -30,6 +34,8 @@ enum Source<S: Storage> {
 pub(crate) struct Merge<S: Storage> {
     /// Oldest first: where several have a change of one item, they follow each other.
     cursors: Vec<Cursor<S>>,
+    /// The places of the first changes and the numbers of their cursors, the least on top.
+    heads: BinaryHeap<Reverse<(Place, usize)>>,
     change: Option<(Place, Change)>,
     base: Option<Items<S>>,
     item: Option<(Place, ItemValue)>,
@@ -47,10 +53,9 @@ impl<S: Storage> Merge<S> {
         }
         let base = base.map(|file| Items::open(changes.storage(), file)).transpose()?;
         cursors.push(Cursor { next: None, source: Source::Memory(Box::new(changes.take())) });
-        for cursor in &mut cursors {
-            cursor.advance()?;
-        }
-        let mut merge = Self { cursors, change: None, base, item: None, time_ms: 0 };
+        let heads = BinaryHeap::with_capacity(cursors.len());
+        let mut merge = Self { cursors, heads, change: None, base, item: None, time_ms: 0 };
+        (0..merge.cursors.len()).try_for_each(|number| merge.advance(number))?;
         merge.change = merge.next_change()?;
         merge.item = merge.next_base()?;
         Ok(merge)
@@ -107,33 +112,50 @@ impl<S: Storage> Merge<S> {
 
     /// Composes all changes of the least place among the sources.
     fn next_change(&mut self) -> Result<Option<(Place, Change)>, FoldFailed> {
-        let firsts = self.cursors.iter().filter_map(|cursor| cursor.next.as_ref());
-        let Some(place) = firsts.map(|(place, _)| place).min().cloned() else { return Ok(None) };
-        let mut whole: Option<Change> = None;
-        for cursor in &mut self.cursors {
-            let Some((_, change)) = cursor.next.take_if(|next| next.0 == place) else { continue };
-            let composed = match whole {
-                None => Ok(change),
-                Some(earlier) => earlier.compose(&change),
+        let Some(Reverse((place, first))) = self.heads.pop() else { return Ok(None) };
+        let mut whole = self.take(first)?;
+        while let Some(Reverse((other, _))) = self.heads.peek()
+            && *other == place
+            && let Some(Reverse((_, number))) = self.heads.pop()
+        {
+            whole = match (whole, self.take(number)?) {
+                (Some(earlier), Some(later)) => {
+                    let composed = earlier.compose(&later);
+                    Some(composed.map_err(|source| mismatch(&place, source))?)
+                }
+                (earlier, later) => later.or(earlier),
             };
-            whole = Some(composed.map_err(|source| mismatch(&place, source))?);
-            cursor.advance()?;
         }
         Ok(whole.map(|change| (place, change)))
     }
+
+    /// Takes the first change of a cursor, which goes on.
+    fn take(&mut self, number: usize) -> Result<Option<Change>, SortedFileError> {
+        let change = self.cursors.get_mut(number).and_then(|cursor| cursor.next.take());
+        self.advance(number)?;
+        Ok(change)
+    }
+
+    fn advance(&mut self, number: usize) -> Result<(), SortedFileError> {
+        let Some(cursor) = self.cursors.get_mut(number) else { return Ok(()) };
+        if let Some((place, change)) = cursor.source.next()? {
+            cursor.next = Some(change);
+            self.heads.push(Reverse((place, number)));
+        }
+        Ok(())
+    }
 }
 
-impl<S: Storage> Cursor<S> {
-    fn advance(&mut self) -> Result<(), SortedFileError> {
-        self.next = match &mut self.source {
-            Source::Memory(changes) => changes.next(),
-            Source::Run(reader) => {
+impl<S: Storage> Source<S> {
+    fn next(&mut self) -> Result<Option<(Place, Change)>, SortedFileError> {
+        match self {
+            Self::Memory(changes) => Ok(changes.next()),
+            Self::Run(reader) => {
                 let change = reader.next()?.map(read_change).transpose();
                 let file = &reader.name;
-                change.map_err(|source| SortedFileError::Item { file: file.clone(), source })?
+                change.map_err(|source| SortedFileError::Item { file: file.clone(), source })
             }
-        };
-        Ok(())
+        }
     }
 }
 

@@ -36,7 +36,7 @@ pub(crate) const STORE_ID: u64 = SEED;
 const WINDOW_MS: u64 = 500;
 
 /// Small enough that most folds spill several runs.
-pub(crate) const MEMORY_BYTES: usize = 3000;
+pub(crate) const MEMORY_BYTES: usize = 2000;
 
 pub(crate) fn options() -> Options {
     let mut drawn = 0_u64;
@@ -69,7 +69,7 @@ fn fold_payload(shards: &mut [Shard], mut payload: &[u8]) -> Result<(), FoldErro
         let header = record::read_header(&mut Reader::new(payload))?;
         let shard = &mut shards[usize::from(header.shard)];
         shard.fold_header(&header)?;
-        let (_, length) = record::read(payload, |_, item| shard.fold_item(&item))?;
+        let (_, length) = record::read(payload, SEED, |_, item| shard.fold_item(&item))?;
         payload = &payload[length..];
     }
     Ok(())
@@ -443,7 +443,7 @@ fn changes_are_spilled_only_above_their_memory_and_leave_nothing() {
         shard.execute(&context, hash64(SEED, name.as_bytes()), &op).result.unwrap();
     }
     shard.seal(u64::MAX, &mut payload);
-    let mut set = quipu_core::snapshot::ChangeSet::default();
+    let mut set = quipu_core::snapshot::ChangeSet::new(SEED);
     set.fold_payload(&payload).unwrap();
     let check = |memory_bytes: usize, expected: usize| {
         let memory = Memory::new();

@@ -230,7 +230,7 @@ fn fold_payload(shards: &mut [Shard], mut payload: &[u8]) -> Result<(), FoldErro
             return Err(FoldError::NoShard { shard: header.shard, shards: SHARDS });
         };
         shard.fold_header(&header)?;
-        let (_, length) = record::read(payload, |_, item| shard.fold_item(&item))?;
+        let (_, length) = record::read(payload, SEED, |_, item| shard.fold_item(&item))?;
         payload = payload.get(length..).unwrap_or_default();
     }
     Ok(())

@@ -217,7 +217,7 @@ knobs! {
         apply: Apply::Restart,
         class: Class::Limits,
         basis: Basis::Guess,
-        why: "2,700 operations with a token a second for the whole window, in 1 to 2 GiB.",
+        why: "2,700 operations with a token a second for the whole window, in 0.6 to 2 GiB.",
     }
     StreamMax {
         name: "stream.max",

@@ -113,7 +113,9 @@ fn a_repeated_group_is_answered_even_when_the_node_is_full() {
 #[test]
 fn a_counter_that_expired_is_counted_and_stays_buried_until_that_is_durable() {
     let node = node();
-    node.prefetch(b"a", Some(b"t"));
+    let sought = node.seek(b"a", Some(b"t"));
+    node.prefetch_index(&sought);
+    node.prefetch(&sought);
     let ttl = Ttl::After(10);
     let set = Action::Set(Set { value: 1, ttl, when: Presence::Any });
     node.execute(NOW, &Op { name: "a", action: set, token: Token::None });

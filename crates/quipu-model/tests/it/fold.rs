@@ -34,7 +34,7 @@ pub(crate) fn replay(count: u16, limits: &Limits, log: &[Vec<u8>]) -> Vec<Shard>
 fn fold_frame(shards: &mut [Shard], mut frame: &[u8]) {
     while !frame.is_empty() {
         let mut items = Vec::new();
-        let read = record::read(frame, |_, item| {
+        let read = record::read(frame, SEED, |_, item| {
             items.push(item);
             Ok::<_, RecordError>(())
         });
@@ -156,7 +156,7 @@ fn snapshot(log: &[Vec<u8>], random: &mut Prng) -> Items {
 
 /// Composes a part of a log into runs and merges them, in order, into the last snapshot.
 fn merge(mut items: Items, part: &[Vec<u8>], random: &mut Prng) -> Items {
-    let mut set = ChangeSet::default();
+    let mut set = ChangeSet::new(SEED);
     for ((shard, _), value) in &items {
         if let ItemValue::Shard(meta) = value {
             set.set_base(*shard, *meta);

@@ -132,11 +132,11 @@ impl Part {
         items: &mut Vec<Item<'r>>,
     ) -> Result<(), FoldError> {
         items.clear();
-        let (header, _) = record::read(record, |_, item| {
+        let shard = self.shard(id)?;
+        let (header, _) = record::read(record, shard.seed(), |_, item| {
             items.push(item);
             Ok::<_, RecordError>(())
         })?;
-        let shard = self.shard(id)?;
         shard.fold_header(&header)?;
         shard.fold_items(items)
     }

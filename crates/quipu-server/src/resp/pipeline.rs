@@ -3,6 +3,7 @@
 //! With many counters nearly every operation waits for memory, and a fresh token always does. While
 //! one command runs, the cells of the next ones are on their way.
 
+use quipu_core::node::Sought;
 use quipu_wire::resp::command::token;
 use quipu_wire::resp::error::ProtocolError;
 use quipu_wire::resp::frame::{Args, FrameLimits, Parsed, Request, parse};
@@ -24,6 +25,8 @@ struct Found {
     args: Args,
     start: usize,
     end: usize,
+    /// Where what it names will be looked for.
+    sought: Option<Sought>,
 }
 
 /// Why no more commands were found.
@@ -87,13 +90,15 @@ impl Pipeline {
     }
 
     /// Asks for the memory of the counters and tokens that the commands after the first name.
-    pub(crate) fn prefetch(&self, hub: &Hub, bytes: &[u8]) {
-        for index in 1..self.len {
-            if let Some((request, _)) = self.get(index, bytes)
-                && let Some(name) = request.get(1)
-            {
-                hub.node.prefetch(name, token(request));
-            }
+    /// What one command waits for others do not wait for in turn: one loop asks for all that the
+    /// next one looks at.
+    pub(crate) fn prefetch(&mut self, hub: &Hub, bytes: &[u8]) {
+        for found in self.found.iter_mut().take(self.len).skip(1) {
+            let request = found.args.request(bytes.get(found.start..found.end).unwrap_or(&[]));
+            found.sought = request.get(1).map(|name| hub.node.seek(name, token(request)));
+            found.sought.iter().for_each(|sought| hub.node.prefetch_index(sought));
         }
+        let sought = self.found.iter().take(self.len).skip(1).filter_map(|found| found.sought);
+        sought.for_each(|sought| hub.node.prefetch(&sought));
     }
 }

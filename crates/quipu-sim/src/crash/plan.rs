@@ -87,12 +87,13 @@ impl Plan {
 
     /// How much history is kept: that of the last fold alone, or a chain of up to three.
     pub fn retain(&self) -> Retain {
-        Retain { snapshots: 1 + (self.store_id() % 3) as usize, ..Retain::LAST_FOLD }
+        let chosen = hash64(self.seed, b"store");
+        Retain { snapshots: 1 + (chosen % 3) as usize, ..Retain::LAST_FOLD }
     }
 
-    /// The identity of the store.
+    /// The identity of the store, under which names and tokens are hashed.
     pub fn store_id(&self) -> u64 {
-        hash64(self.seed, b"store")
+        SEED
     }
 }
 

@@ -11,7 +11,7 @@ use quipu_sim::driver::Driver;
 use quipu_sim::recovery::open;
 
 /// Requests of the first life, and how often it commits. They fill more than one segment.
-const WORK: (usize, usize) = (58, 4);
+const WORK: (usize, usize) = (90, 4);
 
 /// A node over the write-ahead log of this storage. `life` numbers the starts.
 pub(crate) fn start<S: Storage>(
