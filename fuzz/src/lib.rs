@@ -13,6 +13,8 @@ mod args;
 pub mod config;
 mod disk;
 pub mod fold;
+pub mod http2_answers;
+pub mod http_plain;
 pub mod http_requests;
 pub mod ingest;
 pub mod record;
@@ -27,6 +29,23 @@ pub mod snapshot;
 pub mod texts;
 mod world;
 
+/// What the load test says and reads, in its own files: they depend on its values alone, and building
+/// all of it is slow.
+#[path = "../../crates/quipu-load/src"]
+pub mod load {
+    #[expect(dead_code, reason = "what is asked before a load begins is read with some of it")]
+    pub mod driver;
+}
+pub use load::driver;
+
+/// How the server reads plain requests, in its own files: they depend on the wire alone, and building
+/// the server is slow.
+#[path = "../../crates/quipu-server/src/http"]
+pub mod http {
+    pub mod limits;
+    pub(crate) mod plain;
+}
+
 /// A target by its name.
 #[derive(Debug, Clone, Copy)]
 pub struct Target {
@@ -40,6 +59,8 @@ pub struct Target {
 pub const TARGETS: &[Target] = &[
     Target { name: "config", run: config::run },
     Target { name: "fold", run: fold::run },
+    Target { name: "http2_answers", run: http2_answers::run },
+    Target { name: "http_plain", run: http_plain::run },
     Target { name: "http_requests", run: http_requests::run },
     Target { name: "ingest", run: ingest::run },
     Target { name: "record", run: record::run },

@@ -69,5 +69,6 @@ macro_rules! replays {
 }
 
 replays! {
-    config fold http_requests ingest record resp_commands resp_frames resp_replies segment snapshot texts
+    config fold http2_answers http_plain http_requests ingest record resp_commands resp_frames resp_replies segment snapshot
+    texts
 }
