@@ -117,12 +117,13 @@ fn counter_route<'a>(method: &str, target: &'a str, limits: &HttpLimits) -> Opti
     if !is_known || target.len() > limits.target_bytes || !target.bytes().all(is_of_path) {
         return None;
     }
-    let route = route::find(method, target).ok()?;
-    let is_of_counter = matches!(
-        route.endpoint,
-        Endpoint::Get | Endpoint::Add | Endpoint::Put | Endpoint::Delete | Endpoint::Take
-    );
-    is_of_counter.then_some(route)
+    let is_of_counter = |endpoint| {
+        matches!(
+            endpoint,
+            Endpoint::Get | Endpoint::Add | Endpoint::Put | Endpoint::Delete | Endpoint::Take
+        )
+    };
+    route::find(method, target, is_of_counter).ok()
 }
 
 /// Whether a byte may stand in the path of a plain request: what RFC 3986 lets stand in a segment,

@@ -13,7 +13,7 @@ use quipu_core::outcome::Dependency;
 use quipu_metrics::label::ConnectionCut;
 use quipu_wire::http::ask::{self, Asks};
 use quipu_wire::http::problem::{Kind, MEDIA_TYPE, Problem};
-use quipu_wire::http::route::{self, Endpoint, Route, RouteError};
+use quipu_wire::http::route::{self, Endpoint, Route};
 use quipu_wire::json::reply::{self, CounterReply};
 use quipu_wire::openapi;
 use tokio::sync::Semaphore;
@@ -199,15 +199,11 @@ fn find<'a>(limits: &HttpLimits, head: &'a Parts) -> Result<Route<'a>, Problem> 
         let detail = format!("path and query have at most {max} bytes, these have {target_bytes}");
         return Err(Problem::new(Kind::LongTarget, detail));
     }
-    let route = route::find(head.method.as_str(), head.uri.path())?;
-    let is_elsewhere = match limits.surface {
-        Surface::Admin => !route.endpoint.is_for_admin(),
-        Surface::Counters => route.endpoint.is_administrative(),
+    let is_here = |endpoint: Endpoint| match limits.surface {
+        Surface::Admin => endpoint.is_for_admin(),
+        Surface::Counters => !endpoint.is_administrative(),
     };
-    if is_elsewhere {
-        return Err(RouteError::NoPath.into());
-    }
-    Ok(route)
+    Ok(route::find(head.method.as_str(), head.uri.path(), is_here)?)
 }
 
 fn asks(head: &Parts) -> Result<Asks<'_>, Problem> {

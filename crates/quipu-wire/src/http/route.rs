@@ -197,15 +197,20 @@ pub enum RouteError {
     },
 }
 
-/// Finds the route of a method and a path without its query.
+/// Finds the route of a method and a path without its query, among those that `is_here` admits.
 ///
 /// # Errors
 /// Says what is wrong: the path before the method before the namespace before the name.
-pub fn find<'a>(method: &str, path: &'a str) -> Result<Route<'a>, RouteError> {
+pub fn find<'a>(
+    method: &str,
+    path: &'a str,
+    is_here: impl Fn(Endpoint) -> bool,
+) -> Result<Route<'a>, RouteError> {
     let method = if method == "HEAD" { "GET" } else { method };
-    let mut of_method = ROUTES.iter().filter(|entry| entry.method == method);
+    let here = || ROUTES.iter().filter(|entry| is_here(entry.endpoint));
+    let mut of_method = here().filter(|entry| entry.method == method);
     let Some((entry, found)) = of_method.find_map(|e| Some((e, capture(e.path, path)?))) else {
-        let fitting = ROUTES.iter().filter(|entry| capture(entry.path, path).is_some());
+        let fitting = here().filter(|entry| capture(entry.path, path).is_some());
         return Err(no_method(fitting.map(|entry| entry.method)));
     };
     if let Some(namespace) = found.namespace.filter(|n| *n != NAMESPACE) {
@@ -268,7 +273,11 @@ fn cut(path: &str) -> (&str, Option<&str>) {
 
 #[cfg(test)]
 mod tests {
-    use super::{Endpoint, NAMESPACE, ROUTES, RouteError, find};
+    use super::{Endpoint, NAMESPACE, ROUTES, Route, RouteError};
+
+    fn find<'a>(method: &str, path: &'a str) -> Result<Route<'a>, RouteError> {
+        super::find(method, path, |_| true)
+    }
 
     fn check(method: &str, path: &str, expected: Result<(Endpoint, &[u8]), &str>) {
         let found = find(method, path);
@@ -326,6 +335,9 @@ mod tests {
             no_method("GET, HEAD, POST, PUT, DELETE")
         );
         assert_eq!(find("GET", "/v1/default/counters/a/take"), no_method("POST"));
+        let elsewhere =
+            |method| super::find(method, "/v1/default/streams/a", |of| !of.is_administrative());
+        assert_eq!(elsewhere("DELETE"), no_method("GET, HEAD"));
         assert_eq!(find("POST", "/health"), no_method("GET, HEAD"));
         assert_eq!(find("PATCH", "/v1/acme/counters/a"), no_method("GET, HEAD, POST, PUT, DELETE"));
         for path in ["", "//", "/v1", "/v2/default/batch", "/health/", "//health", "*"] {

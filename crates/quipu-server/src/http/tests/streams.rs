@@ -95,6 +95,6 @@ fn only_the_admin_listener_lists_and_ends_streams() {
     let server = Server::start();
     count(&server, ("a", b"s"), 1);
     check(&server, ("GET", ""), 404, &json!({}));
-    check(&server, ("DELETE", "/s"), 404, &json!({}));
+    check(&server, ("DELETE", "/s"), 405, &json!({}));
     check(&server, ("GET", "/s"), 200, &json!({}));
 }
