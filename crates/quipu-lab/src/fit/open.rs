@@ -18,6 +18,14 @@ const SAME_RATE_RATIO: f64 = 1.05;
 /// The least share of the sent requests that must be answered in a window below the capacity.
 const ANSWERED_MIN: f64 = 0.98;
 
+/// How far beyond the greatest rate the capacity may lie, to be told. Source: the specification, which
+/// refuses laws that reach further than twice the data.
+const BEYOND_THE_DATA_MAX: f64 = 2.0;
+
+/// Times the capacity beyond which the high end of its interval is written as "or more" (guess: an
+/// interval over an order of magnitude says that the data show no end).
+const HIGH_END_MAX: f64 = 10.0;
+
 /// One rate.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct RatePoint {
@@ -38,12 +46,23 @@ pub struct KneeCurve {
     pub overloaded_windows: usize,
     /// The mean time of an answer at rest, in nanoseconds, with its interval: s.
     pub at_rest_ns: Option<(f64, f64, f64)>,
-    /// The rate at which answers would take for ever, with its interval: C.
+    /// The rate at which answers would take for ever, with its interval: C. The interval may reach
+    /// further than the data.
     pub capacity_per_s: Option<(f64, f64, f64)>,
     /// How far the points lie from the curve, as a ratio.
     pub residual_ratio: Option<f64>,
     /// Why there is no curve.
     pub no_curve: Option<String>,
+}
+
+impl KneeCurve {
+    /// Where the curve ends, in words. A high end that is no number of any machine is not written.
+    pub fn end(&self) -> Option<String> {
+        let (end, least, most) = self.capacity_per_s?;
+        let most =
+            if most <= end * HIGH_END_MAX { format!("to {most:.0}") } else { "or more".into() };
+        Some(format!("{end:.0}/s ({least:.0} {most})"))
+    }
 }
 
 /// Windows of open loops by their rates, of as many runs as are added.
@@ -74,12 +93,20 @@ impl Rates {
             .iter()
             .map(|point| Point { rate_per_s: point.rate_per_s, response_s: point.mean_ns / 1e9 });
         let fit = knee::fit(&data.collect::<Vec<_>>(), resampling);
-        let no_curve = fit.is_none().then(|| {
-            format!(
+        let greatest_per_s = points.last().map_or(0.0, |point| point.rate_per_s);
+        let is_seen =
+            |fit: &knee::Fit| fit.knee.capacity_per_s <= greatest_per_s * BEYOND_THE_DATA_MAX;
+        let no_curve = match &fit {
+            None => Some(format!(
                 "it takes four different rates below the capacity, and there are {}",
                 points.len()
-            )
-        });
+            )),
+            Some(fit) if !is_seen(fit) => Some(format!(
+                "up to {greatest_per_s:.0}/s answers slow down too little to show one"
+            )),
+            Some(_) => None,
+        };
+        let fit = fit.filter(is_seen);
         KneeCurve {
             at_rest_ns: fit.as_ref().map(|fit| {
                 let Interval { low, high } = fit.service_s;

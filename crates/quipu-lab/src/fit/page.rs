@@ -95,14 +95,16 @@ impl KneeCurve {
         if self.overloaded_windows > 0 {
             lines.push(format!("  left out: {} windows with a backlog", self.overloaded_windows));
         }
-        match (self.at_rest_ns, self.capacity_per_s) {
-            (Some((rest, low, high)), Some((capacity, least, most))) => lines.push(format!(
-                "  curve s / (1 - rate / C): s {} ({} to {}), C {capacity:.0}/s ({least:.0} to {most:.0})",
+        match (self.at_rest_ns, self.end()) {
+            (Some((rest, low, high)), Some(end)) => lines.push(format!(
+                "  curve s / (1 - rate / C): s {} ({} to {}), C {end}",
                 time(rest),
                 time(low),
                 time(high)
             )),
-            _ => lines.push(format!("  no curve: {}", self.no_curve.as_deref().unwrap_or_default())),
+            _ => {
+                lines.push(format!("  no curve: {}", self.no_curve.as_deref().unwrap_or_default()));
+            }
         }
         lines
     }

@@ -104,15 +104,15 @@ impl fmt::Display for Capacity {
 impl Capacity {
     /// Writes where the curve ends, and how near to that the answer lies.
     fn write_curve(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (Some((end, least, most)), Some(low)) =
-            (self.curve.capacity_per_s, self.highest_pass_per_s)
+        let (Some((end, ..)), Some(text), Some(low)) =
+            (self.curve.capacity_per_s, self.curve.end(), self.highest_pass_per_s)
         else {
             return Ok(());
         };
         write!(
             f,
             "; by the curve s / (1 - rate / C) through the trials that passed, answers would take \
-             for ever at {end:.0}/s ({least:.0} to {most:.0}), and {low:.0}/s is {:.0} % of that",
+             for ever at {text}, and {low:.0}/s is {:.0} % of that",
             100.0 * low / end
         )
     }

@@ -223,3 +223,23 @@ fn the_curve_through_what_passed_stands_beside_the_answer() {
     let text = found.to_string();
     assert!(text.contains("8000/s is 80 % of that"), "{text}");
 }
+
+#[test]
+fn where_answers_do_not_slow_down_no_end_is_told() {
+    let mut search = Search::new(Settings { precision: 0.2, ..settings(1_000) });
+    let found = loop {
+        match search.turn() {
+            Turn::Over(capacity) => break capacity,
+            Turn::Trial(ask) if ask.rate_per_s > 8_000.0 => search.take(failed(Cause::Errors)),
+            Turn::Trial(ask) => {
+                let requests = (0..ask.rate_per_s as u64).map(|_| 1_000_000);
+                search.remember(&MadeUp::answered(requests).finding());
+                search.take(Outcome::Pass);
+            }
+        }
+    };
+    assert_eq!(found.curve.capacity_per_s, None);
+    let why = found.curve.no_curve.as_deref().unwrap_or_default();
+    assert!(why.ends_with("answers slow down too little to show one"), "{why}");
+    assert!(!found.to_string().contains("for ever"), "{found}");
+}
