@@ -267,11 +267,10 @@ impl Shard {
             let counted = self.streams.get(name).map_or(0, |s| s.touched);
             return Ok((Outcome { repeat: Repeat::Stream, ..found }, touched.max(counted)));
         }
-        self.admit_stream(name)?;
-        match self.perform(asked) {
+        match self.admit_stream(name).and_then(|()| self.perform(asked)) {
             Err(refusal) => {
                 if !canary::is(Bug::MarkJumpsRefusal) {
-                    self.streams.hold(name, sequence);
+                    self.streams.hold(name, sequence, self.limits.streams_max);
                 }
                 Err(refusal)
             }
@@ -295,17 +294,16 @@ impl Shard {
     /// Whether there is a place for a stream: it has one, or there is a free one.
     fn admit_stream(&self, name: &[u8]) -> Result<(), Refusal> {
         let most = self.limits.streams_max;
-        if self.streams.len() < most || self.streams.get(name).is_some() {
+        if self.streams.has_place(name, most) {
             return Ok(());
         }
         Err(Refusal::StreamsFull { most: most as u64 })
     }
 
-    /// Holds a stream because an operation of it did not count. Where there is no memory for
-    /// another stream nothing is held: all of it is refused.
+    /// Holds a stream because an operation of it did not count.
     pub fn hold_stream(&mut self, name: &[u8], sequence: u64) {
-        if self.admit_stream(name).is_ok() && check_stream(name, sequence).is_ok() {
-            self.streams.hold(name, sequence);
+        if check_stream(name, sequence).is_ok() {
+            self.streams.hold(name, sequence, self.limits.streams_max);
         }
     }
 

@@ -5,6 +5,10 @@ use std::ops::Bound;
 
 use crate::outcome::Refusal;
 
+/// Streams of a shard that are held beyond those that have places: each is a sender that was turned
+/// away, and must not go on at a later sequence when a place is free. Guess: 64 shards take 10 MiB.
+pub const HELD_WITHOUT_PLACE_MAX: usize = 1_024;
+
 /// What one shard knows of one stream.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Stream {
@@ -29,7 +33,10 @@ impl Stream {
 /// The streams of one shard.
 #[derive(Debug, Default)]
 pub struct Streams {
-    streams: BTreeMap<Box<[u8]>, Stream>,
+    known: BTreeMap<Box<[u8]>, Stream>,
+    /// Whether a stream could not be held for which there was no place: until the next start no
+    /// other begins, because nobody knows what of it did not count.
+    is_shut: bool,
     /// Streams that were ended, with the batch of the end: they stay until it is durable, so that
     /// who asks for one has something to wait for.
     ended: BTreeMap<Box<[u8]>, u64>,
@@ -47,25 +54,25 @@ pub enum Place {
 impl Streams {
     /// How many there are.
     pub fn len(&self) -> usize {
-        self.streams.len()
+        self.known.len()
     }
 
     /// Whether there is none.
     pub fn is_empty(&self) -> bool {
-        self.streams.is_empty()
+        self.known.is_empty()
     }
 
     /// One stream.
     pub fn get(&self, name: &[u8]) -> Option<&Stream> {
-        self.streams.get(name)
+        self.known.get(name)
     }
 
     /// One stream to change, made where it is new.
     pub fn entry(&mut self, name: &[u8]) -> &mut Stream {
-        if !self.streams.contains_key(name) {
-            self.streams.insert(name.into(), Stream::default());
+        if !self.known.contains_key(name) {
+            self.known.insert(name.into(), Stream::default());
         }
-        self.streams.get_mut(name).expect("it was there or was just inserted")
+        self.known.get_mut(name).expect("it was there or was just inserted")
     }
 
     /// Judges a place in a stream. Repeats come before holds.
@@ -73,7 +80,7 @@ impl Streams {
     /// # Errors
     /// An earlier sequence must come first.
     pub fn place(&self, name: &[u8], sequence: u64) -> Result<Place, Refusal> {
-        match self.streams.get(name) {
+        match self.known.get(name) {
             Some(stream) if sequence <= stream.mark => Ok(Place::Repeat),
             Some(Stream { held: Some(held), .. }) if sequence > *held => {
                 Err(Refusal::Held { sequence: *held })
@@ -82,8 +89,26 @@ impl Streams {
         }
     }
 
-    /// Holds a stream because `sequence` was refused. The earliest refusal stands.
-    pub fn hold(&mut self, name: &[u8], sequence: u64) {
+    /// Whether a stream has a place among `most`, or may have one. One that is only held has none.
+    /// Cost: a walk over all of them where as many are known as have places.
+    pub fn has_place(&self, name: &[u8], most: usize) -> bool {
+        let known = self.known.get(name);
+        let is_free = || {
+            let recorded = || self.known.values().filter(|stream| stream.is_recorded()).count();
+            self.known.len() < most || recorded() < most
+        };
+        known.is_some_and(Stream::is_recorded) || (known.is_some() || !self.is_shut) && is_free()
+    }
+
+    /// Holds a stream because `sequence` was refused. The earliest refusal stands. Of those that have
+    /// no place among `most` so many are held as [`HELD_WITHOUT_PLACE_MAX`] says.
+    pub fn hold(&mut self, name: &[u8], sequence: u64, most: usize) {
+        if !self.known.contains_key(name)
+            && self.known.len() >= most.saturating_add(HELD_WITHOUT_PLACE_MAX)
+        {
+            self.is_shut = true;
+            return;
+        }
         let stream = self.entry(name);
         if sequence > stream.mark {
             stream.held = Some(stream.held.map_or(sequence, |held| held.min(sequence)));
@@ -92,14 +117,14 @@ impl Streams {
 
     /// Ends a stream in a batch.
     pub fn end(&mut self, name: &[u8], batch: u64) {
-        if self.streams.remove(name).is_some() {
+        if self.known.remove(name).is_some() {
             self.ended.insert(name.into(), batch);
         }
     }
 
     /// The newest batch that changed or ended a stream; 0 where that is durable since the start.
     pub fn touched(&self, name: &[u8]) -> u64 {
-        let changed = self.streams.get(name).map_or(0, |stream| stream.touched);
+        let changed = self.known.get(name).map_or(0, |stream| stream.touched);
         changed.max(self.ended.get(name).copied().unwrap_or(0))
     }
 
@@ -113,21 +138,21 @@ impl Streams {
     /// The streams whose names follow `name`, in their order.
     pub fn after(&self, name: &[u8]) -> impl Iterator<Item = (&[u8], &Stream)> {
         let later = (Bound::Excluded(name), Bound::Unbounded);
-        self.streams.range::<[u8], _>(later).map(|(name, stream)| (&**name, stream))
+        self.known.range::<[u8], _>(later).map(|(name, stream)| (&**name, stream))
     }
 
     /// Puts a stream back as it was, or takes it away where there was none.
     pub fn restore(&mut self, name: &[u8], before: Option<Stream>) {
         match before {
             Some(before) => *self.entry(name) = before,
-            None => _ = self.streams.remove(name),
+            None => _ = self.known.remove(name),
         }
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{Place, Streams};
+    use super::{HELD_WITHOUT_PLACE_MAX, Place, Streams};
     use crate::outcome::Refusal;
 
     #[test]
@@ -138,18 +163,44 @@ mod tests {
         assert!(!streams.is_empty() && streams.len() == 1);
         // What was counted cannot be held: its sender would wait for ever.
         for counted in [9, 10] {
-            streams.hold(b"s", counted);
+            streams.hold(b"s", counted, 1);
             assert_eq!(streams.place(b"s", counted), Ok(Place::Repeat));
             assert_eq!(streams.place(b"s", 11), Ok(Place::New));
         }
         for (refused, held) in [(13, 13), (12, 12), (14, 12)] {
-            streams.hold(b"s", refused);
+            streams.hold(b"s", refused, 1);
             for earlier in [11, held] {
                 assert_eq!(streams.place(b"s", earlier), Ok(Place::New));
             }
             assert_eq!(streams.place(b"s", held + 1), Err(Refusal::Held { sequence: held }));
             assert_eq!(streams.place(b"s", 10), Ok(Place::Repeat));
         }
+    }
+
+    #[test]
+    fn a_stream_that_was_turned_away_begins_where_it_was_turned_away() {
+        let mut streams = Streams::default();
+        streams.entry(b"a").mark = 1;
+        assert!(streams.has_place(b"a", 1) && !streams.has_place(b"s", 1));
+        streams.hold(b"s", 7, 1);
+        assert!(!streams.has_place(b"s", 1));
+        assert_eq!(streams.place(b"s", 8), Err(Refusal::Held { sequence: 7 }));
+        streams.end(b"a", 1);
+        assert!(streams.has_place(b"s", 1) && streams.has_place(b"t", 1));
+        assert_eq!(streams.place(b"s", 8), Err(Refusal::Held { sequence: 7 }));
+        assert_eq!(streams.place(b"s", 7), Ok(Place::New));
+    }
+
+    #[test]
+    fn where_one_could_not_be_held_no_other_begins() {
+        let mut streams = Streams::default();
+        streams.entry(b"a").mark = 1;
+        let name = |number: usize| number.to_le_bytes();
+        (0..HELD_WITHOUT_PLACE_MAX).for_each(|number| streams.hold(&name(number), 5, 1));
+        streams.hold(b"s", 5, 1);
+        streams.end(b"a", 1);
+        assert!(!streams.has_place(b"s", 1) && !streams.has_place(b"t", 1));
+        assert!(streams.has_place(&name(3), 1), "this one is held");
     }
 
     #[test]

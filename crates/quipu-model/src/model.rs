@@ -294,8 +294,8 @@ impl Model {
         if let Some(held) = stream.held.filter(|held| sequence > *held) {
             return nothing(Refusal::Held { sequence: held });
         }
-        self.check_streams_full(shard, known.is_none())?;
-        let performed = self.plain(asked);
+        let has_place = self.check_streams_full(shard, stream);
+        let performed = has_place.and_then(|()| self.plain(asked));
         let mut changed = stream;
         if performed.is_ok() {
             changed.mark = sequence;
@@ -316,9 +316,11 @@ impl Model {
         if sequence == 0 { nothing(Refusal::BadSequence) } else { Ok(()) }
     }
 
-    fn check_streams_full(&self, shard: u16, is_new: bool) -> Judged<()> {
-        let count = self.streams.keys().filter(|(s, _)| *s == shard).count();
-        if is_new && count >= self.limits.streams {
+    /// Streams that are only held have no place yet.
+    fn check_streams_full(&self, shard: u16, stream: Progress) -> Judged<()> {
+        let is_recorded = |of: &Progress| of.mark > 0 || of.checkpoint.is_some();
+        let here = self.streams.iter().filter(|((s, _), of)| *s == shard && is_recorded(of));
+        if !is_recorded(&stream) && here.count() >= self.limits.streams {
             return nothing(Refusal::StreamsFull { most: self.limits.streams as u64 });
         }
         Ok(())
@@ -337,7 +339,8 @@ impl Model {
         self.check_stream(shard, name, sequence).map_err(|(refusal, _)| refusal)?;
         self.limits.no_room.map_or(Ok(()), Err)?;
         let key = (shard, name.to_vec());
-        self.check_streams_full(shard, !self.streams.contains_key(&key)).map_err(|(r, _)| r)?;
+        let known = self.streams.get(&key).copied().unwrap_or_default();
+        self.check_streams_full(shard, known).map_err(|(refusal, _)| refusal)?;
         let touched = self.write(shard, now);
         let stream = self.streams.entry(key).or_default();
         (stream.checkpoint, stream.touched) = (Some(sequence), touched);
@@ -438,11 +441,9 @@ impl Model {
         }
     }
 
-    /// Holds a stream at an operation that did not count, if there is memory for the stream.
+    /// Holds a stream at an operation that did not count.
     pub fn hold(&mut self, shard: u16, name: &[u8], sequence: u64) {
-        let is_new = !self.streams.contains_key(&(shard, name.to_vec()));
-        let fits = self.check_streams_full(shard, is_new).is_ok();
-        if !fits || self.check_stream(shard, name, sequence).is_err() {
+        if self.check_stream(shard, name, sequence).is_err() {
             return;
         }
         let stream = self.streams.entry((shard, name.to_vec())).or_default();

@@ -177,3 +177,17 @@ fn an_end_makes_room_for_another_stream_at_once() {
     node.end_stream(NOW, b"a", false).expect("nothing holds it");
     assert_eq!((store(b"c"), store(b"a")), (Ok(()), full));
 }
+
+#[test]
+fn a_stream_that_was_turned_away_begins_with_what_was_refused() {
+    let node = node();
+    for name in [b"a", b"b"] {
+        node.checkpoint(NOW, name, 1).expect("there are two places");
+    }
+    let place = |sequence| node.execute(NOW, &streamed("a", sequence)).result.err();
+    assert_eq!(place(1), Some(Refusal::StreamsFull { most: 2 }));
+    node.end_stream(NOW, b"a", false).expect("nothing holds it");
+    // What its sender had sent before it heard of the refusal comes now, and there is a place.
+    assert_eq!(place(2), Some(Refusal::Held { sequence: 1 }));
+    assert_eq!((place(1), place(2)), (None, None));
+}

@@ -356,7 +356,7 @@ impl World {
     /// An operator's word: what the stream was, what the answer depends on, and that it is gone.
     fn end_stream(&mut self, random: &mut Prng) {
         let name = vec![b's', random.below(4) as u8];
-        let by_force = random.chance(1, 3);
+        let by_force = random.chance(1, 2);
         self.check_stream_view(&name);
         let ended = self.node.end_stream(self.now, &name, by_force);
         let expected = self.model.end_stream(self.now, &name, by_force);

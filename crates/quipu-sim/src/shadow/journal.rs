@@ -147,14 +147,13 @@ impl Shadow {
         }
     }
 
-    /// Holds a stream at an operation that did not count, if there is memory for the stream.
+    /// Holds a stream at an operation that did not count.
     pub fn hold(&mut self, shard: u16, ticket: Ticket) {
         let Ticket::Place { stream, sequence } = ticket else { return };
-        let known = self.stream(shard, stream);
-        if sequence == 0 || (known.is_none() && self.streams_full(shard)) {
+        if sequence == 0 {
             return;
         }
-        let mut progress = known.unwrap_or_default();
+        let mut progress = self.stream(shard, stream).unwrap_or_default();
         if sequence > progress.mark {
             let held = progress.held.map_or(sequence, |held| held.min(sequence));
             progress.held = Some(held);
@@ -162,8 +161,11 @@ impl Shadow {
         self.set_stream((shard, stream), progress);
     }
 
-    pub(super) fn streams_full(&self, shard: u16) -> bool {
+    /// Whether a stream has no place: those that are only held have none yet.
+    pub(super) fn streams_full(&self, shard: u16, progress: Progress) -> bool {
+        let is_recorded = |of: &Progress| of.mark > 0 || of.checkpoint.is_some();
         let here = self.streams.range((shard, 0)..=(shard, u32::MAX));
-        here.count() >= self.bounds.streams
+        let recorded = here.filter(|(_, of)| is_recorded(of)).count();
+        !is_recorded(&progress) && recorded >= self.bounds.streams
     }
 }

@@ -129,8 +129,7 @@ impl Shadow {
         if sequence == 0 {
             return nothing(Refusal::BadSequence);
         }
-        let known = self.stream(shard, stream);
-        let progress = known.unwrap_or_default();
+        let progress = self.stream(shard, stream).unwrap_or_default();
         if sequence <= progress.mark {
             let (found, touched) = self.perform(asked, &Action::Get)?;
             let outcome = Outcome { repeat: Repeat::Stream, ..found };
@@ -139,10 +138,11 @@ impl Shadow {
         if let Some(held) = progress.held.filter(|held| sequence > *held) {
             return nothing(Refusal::Held { sequence: held });
         }
-        if known.is_none() && self.streams_full(shard) {
-            return nothing(self.full());
-        }
-        let performed = self.plain(asked);
+        let performed = if self.streams_full(shard, progress) {
+            nothing(self.full())
+        } else {
+            self.plain(asked)
+        };
         let changed = if performed.is_ok() {
             let held = progress.held.filter(|held| *held > sequence);
             let touched = self.write(shard, now_ms);
@@ -168,13 +168,13 @@ impl Shadow {
             return Err(Refusal::BadSequence);
         }
         no_room.map_or(Ok(()), Err)?;
-        let known = self.stream(shard, stream);
-        if known.is_none() && self.streams_full(shard) {
+        let progress = self.stream(shard, stream).unwrap_or_default();
+        if self.streams_full(shard, progress) {
             return Err(self.full());
         }
         let touched = self.write(shard, now_ms);
         let checkpoint = Some(sequence);
-        let progress = Progress { checkpoint, touched, ..known.unwrap_or_default() };
+        let progress = Progress { checkpoint, touched, ..progress };
         self.set_stream((shard, stream), progress);
         Ok(touched)
     }

@@ -546,7 +546,9 @@ impl World {
             format!("{} replies are held", process.held())
         })?;
         for id in 0..machine.witness.shards() {
-            let streams = process.shard(id).streams();
+            let shard = process.shard(id);
+            let streams =
+                shard.streams_after(b"").filter(|(_, stream)| stream.is_recorded()).count();
             let bound = machine.settings.streams_max;
             ensure(streams <= bound, Check::Limits, || {
                 format!("shard {id} has {streams} streams")
