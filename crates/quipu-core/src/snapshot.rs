@@ -436,7 +436,9 @@ fn read_token_item(r: &mut Reader<'_>, kind: u8, key: u128) -> Result<TokenRecor
     let epoch = r.varint("epoch")?;
     let batch = r.varint("batch")?;
     if kind == TOKEN_IN_FULL {
-        return read_full_record(r, epoch, batch);
+        let record = read_full_record(r, epoch, batch)?;
+        // It would be remembered under one key and be found under the other.
+        return if record.key == key { Ok(record) } else { Err(r.error("token key")) };
     }
     let outcome = read_outcome(r, &mut Fingerprints::default())?;
     Ok(TokenRecord { key, epoch, batch, deadline_ms: r.varint("deadline")?, ..outcome })

@@ -112,6 +112,26 @@ fn flags_without_a_meaning_are_refused() {
     check_flags(&mut bytes, 6, 15, of_change);
 }
 
+#[test]
+fn a_token_in_full_of_two_keys_is_refused() {
+    let check = |second: u128, expected: Result<(), &str>| {
+        let mut body = vec![3, 0, 2];
+        body.extend_from_slice(&TOKEN.key.to_be_bytes());
+        body.extend_from_slice(b"\x01\x03");
+        body.extend_from_slice(&second.to_le_bytes());
+        body.extend_from_slice(&TOKEN.fingerprint.to_le_bytes());
+        // Flags, what was applied, deadline.
+        body.extend_from_slice(b"\0\x02\x09");
+        let place = (3, ItemKey::Token(TOKEN.key));
+        let item = snapshot::read_item(&body).map_err(|error| error.what);
+        assert_eq!(item, expected.map(|()| (place.clone(), ItemValue::Token(TOKEN))));
+        let change = snapshot::read_change(&body).map_err(|error| error.what);
+        assert_eq!(change, expected.map(|()| (place, Change::Token(TOKEN))));
+    };
+    check(TOKEN.key, Ok(()));
+    check(TOKEN.key + 1, Err("token key"));
+}
+
 /// A batch of one slot, an assignment, and a token in short of these bytes.
 fn short(token: &[u8]) -> Vec<u8> {
     let (mut bytes, _) = batch(1, 1);
