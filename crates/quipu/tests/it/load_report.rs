@@ -67,7 +67,8 @@ empty = lambda: HdrHistogram(100, 3_600_000_000_000, 3)
 reader, tags = HistogramLogReader(sys.argv[1], empty()), {}
 while (one := reader.get_next_interval_histogram()) is not None:
     tags.setdefault(one.get_tag(), empty()).add(one)
-print(json.dumps({tag: [all.get_total_count(), all.get_value_at_percentile(99)] for tag, all in tags.items()}))
+told = lambda all: [all.get_total_count(), all.get_value_at_percentile(50), all.get_max_value()]
+print(json.dumps({tag: told(all) for tag, all in tags.items()}))
 ";
 
 const VALIDATE: &str = r"
@@ -125,7 +126,10 @@ fn another_reader_finds_every_request_in_the_histogram_log() {
             let found = &finding["phases"][place][kind];
             let read = &tags[&format!("{phase}/{kind}")];
             assert_eq!(read[0], found["count"], "{phase}/{kind}");
-            assert!(is_near(&read[1], &found["p99_ns"]), "{phase}/{kind}: {read} {found}");
+            // Of some hundred values, those around p99 may lie far apart, and one rank decides.
+            for (place, name) in [(1, "p50_ns"), (2, "max_ns")] {
+                assert!(is_near(&read[place], &found[name]), "{phase}/{kind}: {read} {found}");
+            }
         }
     }
 }
