@@ -23,7 +23,7 @@ timeout = "60s"
 "#;
 
 /// The same over HTTP, with tokens.
-const HTTP: &str = r#"
+pub(crate) const HTTP: &str = r#"
 [target]
 kind = "http"
 url = "http://127.0.0.1:1/v1/default/counters/{{key}}"

@@ -9,7 +9,7 @@ use std::time::Duration;
 use serde_json::Value;
 
 use crate::canaries::CANARY;
-use crate::load::{Bench, checked, finding, started};
+use crate::load::{Bench, HTTP, checked, finding, started};
 use crate::node::{self, poll};
 
 /// Long enough for a node to die and to be there again before the end, on an idle machine.
@@ -40,24 +40,13 @@ pipeline = 4
 timeout = "60s"
 "#;
 
-pub(crate) const HTTP_TOKEN: &str = r#"
-[target]
-kind = "http"
-url = "http://127.0.0.1:1/v1/default/counters/{{key}}"
-body = '{"add": {{delta}}}'
-connections = 4
-timeout = "60s"
-[target.headers]
-Idempotency-Key = "{{token}}"
-"#;
-
 fn resp_stream() -> String {
     RESP_TOKEN.replace("TOKEN {{token}}", "STREAM {{stream}} {{sequence}}")
 }
 
 fn http_stream() -> String {
     let stream = "Quipu-Stream = \"{{stream}};seq={{sequence}}\"";
-    HTTP_TOKEN.replace("Idempotency-Key = \"{{token}}\"", stream)
+    HTTP.replace("Idempotency-Key = \"{{token}}\"", stream)
 }
 
 /// Whether a connection to a frozen node holds bytes that it has not read.
@@ -141,10 +130,10 @@ fn a_killed_node_has_counted_what_was_sent_with_tokens_over_resp() {
 
 #[test]
 fn a_killed_node_has_counted_what_was_sent_with_tokens_over_http() {
-    conserved(&killed(HTTP_TOKEN, "http"));
+    conserved(&killed(HTTP, "http"));
     // Where each request has a connection of its own, one that is not made carries none.
     let fresh = "connections = 4\nreuse = \"per-request\"";
-    conserved(&killed(&HTTP_TOKEN.replace("connections = 4", fresh), "http"));
+    conserved(&killed(&HTTP.replace("connections = 4", fresh), "http"));
 }
 
 #[test]

@@ -178,7 +178,7 @@ fn what_a_proxy_got_no_answer_to_is_sent_again_over_http2() {
     let port = bench.node.address("http").port();
     let Some(nginx) = Nginx::before(port, place.folder.path()) else { return };
     let lines = format!("connections = 4\nversion = \"2\"\npipeline = 4\n{}", place.tls());
-    let target = load_resend::HTTP_TOKEN.replace("connections = 4\n", &lines);
+    let target = crate::load::HTTP.replace("connections = 4\n", &lines);
     let scenario = format!("{}\n{target}", load_resend::PLAN);
     let mut command = place.command(&nginx.url("https", "http2"), &scenario);
     let run = command.stdout(Stdio::piped()).spawn().expect("the program starts");
