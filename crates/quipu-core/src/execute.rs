@@ -282,10 +282,10 @@ impl Shard {
                 if !canary::is(Bug::MarkOutsideRecord) {
                     self.open.note_stream(name, StreamKind::Mark, sequence, kept);
                 }
-                let stream = self.streams.entry(name);
-                stream.mark = sequence;
-                stream.touched = number;
-                stream.held = stream.held.filter(|held| *held > sequence);
+                self.streams.change(name, |stream| {
+                    (stream.mark, stream.touched) = (sequence, number);
+                    stream.held = stream.held.filter(|held| *held > sequence);
+                });
                 Ok((outcome, number))
             }
         }
@@ -325,9 +325,9 @@ impl Shard {
         self.time_ms = self.decision_time(cx.now_ms);
         self.open.note_stream(name, StreamKind::Checkpoint, sequence, 0);
         let number = self.sealed + 1;
-        let stream = self.streams.entry(name);
-        stream.checkpoint = Some(sequence);
-        stream.touched = number;
+        self.streams.change(name, |stream| {
+            (stream.checkpoint, stream.touched) = (Some(sequence), number);
+        });
         Ok(Dependency { shard: self.id, batch: number })
     }
 

@@ -139,9 +139,11 @@ impl Shard {
                 self.fold_slot(&Asked { hash, spots: [Spot::NONE; 2] }, name, &effect)?;
             }
             Item::Token { ref record, .. } => self.tokens.remember(record),
-            Item::Mark { stream, sequence } => self.streams.entry(stream).mark = sequence,
+            Item::Mark { stream, sequence } => {
+                self.streams.change(stream, |known| known.mark = sequence);
+            }
             Item::Checkpoint { stream, sequence } => {
-                self.streams.entry(stream).checkpoint = Some(sequence);
+                self.streams.change(stream, |known| known.checkpoint = Some(sequence));
             }
             Item::End { stream, mark } => self.fold_end(stream, mark)?,
             Item::Window { window_ms } => self.window_ms = window_ms,
@@ -284,8 +286,9 @@ impl Shard {
             }
             (ItemKey::Token(_), ItemValue::Token(record)) => self.tokens.remember(record),
             (ItemKey::Stream(name), ItemValue::Stream { mark, checkpoint }) => {
-                let stream = self.streams.entry(name);
-                (stream.mark, stream.checkpoint) = (*mark, *checkpoint);
+                self.streams.change(name, |stream| {
+                    (stream.mark, stream.checkpoint) = (*mark, *checkpoint);
+                });
             }
             _ => unreachable!("the snapshot's reader pairs keys with their values"),
         }

@@ -34,6 +34,8 @@ impl Stream {
 #[derive(Debug, Default)]
 pub struct Streams {
     known: BTreeMap<Box<[u8]>, Stream>,
+    /// How many of them the log knows: those have a place.
+    recorded: usize,
     /// Whether a stream could not be held for which there was no place: until the next start no
     /// other begins, because nobody knows what of it did not count.
     is_shut: bool,
@@ -67,12 +69,22 @@ impl Streams {
         self.known.get(name)
     }
 
-    /// One stream to change, made where it is new.
-    pub fn entry(&mut self, name: &[u8]) -> &mut Stream {
+    /// Changes one stream, which is made where it is new.
+    pub fn change(&mut self, name: &[u8], change: impl FnOnce(&mut Stream)) {
         if !self.known.contains_key(name) {
             self.known.insert(name.into(), Stream::default());
         }
-        self.known.get_mut(name).expect("it was there or was just inserted")
+        let stream = self.known.get_mut(name).expect("it was there or was just inserted");
+        let was_recorded = stream.is_recorded();
+        change(stream);
+        self.recorded -= usize::from(was_recorded);
+        self.recorded += usize::from(stream.is_recorded());
+    }
+
+    fn remove(&mut self, name: &[u8]) -> Option<Stream> {
+        let stream = self.known.remove(name)?;
+        self.recorded -= usize::from(stream.is_recorded());
+        Some(stream)
     }
 
     /// Judges a place in a stream. Repeats come before holds.
@@ -90,14 +102,10 @@ impl Streams {
     }
 
     /// Whether a stream has a place among `most`, or may have one. One that is only held has none.
-    /// Cost: a walk over all of them where as many are known as have places.
     pub fn has_place(&self, name: &[u8], most: usize) -> bool {
         let known = self.known.get(name);
-        let is_free = || {
-            let recorded = || self.known.values().filter(|stream| stream.is_recorded()).count();
-            self.known.len() < most || recorded() < most
-        };
-        known.is_some_and(Stream::is_recorded) || (known.is_some() || !self.is_shut) && is_free()
+        let may_begin = known.is_some() || !self.is_shut;
+        known.is_some_and(Stream::is_recorded) || may_begin && self.recorded < most
     }
 
     /// Holds a stream because `sequence` was refused. The earliest refusal stands. Of those that have
@@ -109,15 +117,16 @@ impl Streams {
             self.is_shut = true;
             return;
         }
-        let stream = self.entry(name);
-        if sequence > stream.mark {
-            stream.held = Some(stream.held.map_or(sequence, |held| held.min(sequence)));
-        }
+        self.change(name, |stream| {
+            if sequence > stream.mark {
+                stream.held = Some(stream.held.map_or(sequence, |held| held.min(sequence)));
+            }
+        });
     }
 
     /// Ends a stream in a batch.
     pub fn end(&mut self, name: &[u8], batch: u64) {
-        if self.known.remove(name).is_some() {
+        if self.remove(name).is_some() {
             self.ended.insert(name.into(), batch);
         }
     }
@@ -144,8 +153,8 @@ impl Streams {
     /// Puts a stream back as it was, or takes it away where there was none.
     pub fn restore(&mut self, name: &[u8], before: Option<Stream>) {
         match before {
-            Some(before) => *self.entry(name) = before,
-            None => _ = self.known.remove(name),
+            Some(before) => self.change(name, |stream| *stream = before),
+            None => _ = self.remove(name),
         }
     }
 }
@@ -159,7 +168,7 @@ mod tests {
     fn a_refusal_holds_what_is_later_until_its_sequence_comes_again() {
         let mut streams = Streams::default();
         assert!(streams.is_empty());
-        streams.entry(b"s").mark = 10;
+        streams.change(b"s", |stream| stream.mark = 10);
         assert!(!streams.is_empty() && streams.len() == 1);
         // What was counted cannot be held: its sender would wait for ever.
         for counted in [9, 10] {
@@ -180,7 +189,7 @@ mod tests {
     #[test]
     fn a_stream_that_was_turned_away_begins_where_it_was_turned_away() {
         let mut streams = Streams::default();
-        streams.entry(b"a").mark = 1;
+        streams.change(b"a", |stream| stream.mark = 1);
         assert!(streams.has_place(b"a", 1) && !streams.has_place(b"s", 1));
         streams.hold(b"s", 7, 1);
         assert!(!streams.has_place(b"s", 1));
@@ -194,7 +203,7 @@ mod tests {
     #[test]
     fn where_one_could_not_be_held_no_other_begins() {
         let mut streams = Streams::default();
-        streams.entry(b"a").mark = 1;
+        streams.change(b"a", |stream| stream.mark = 1);
         let name = |number: usize| number.to_le_bytes();
         (0..HELD_WITHOUT_PLACE_MAX).for_each(|number| streams.hold(&name(number), 5, 1));
         streams.hold(b"s", 5, 1);
@@ -208,7 +217,7 @@ mod tests {
         let mut streams = Streams::default();
         streams.end(b"s", 1);
         assert_eq!(streams.touched(b"s"), 0, "what was not there does not end");
-        streams.entry(b"s").touched = 3;
+        streams.change(b"s", |stream| stream.touched = 3);
         assert_eq!(streams.touched(b"s"), 3);
         streams.end(b"s", 5);
         assert!(streams.get(b"s").is_none() && streams.is_empty());
@@ -222,7 +231,7 @@ mod tests {
     fn streams_are_walked_in_the_order_of_their_names() {
         let mut streams = Streams::default();
         for name in [&b"b"[..], b"a", b"\xFF", b"ab"] {
-            streams.entry(name);
+            streams.change(name, |_| {});
         }
         let check = |after: &[u8], expected: &[&[u8]]| {
             let names: Vec<&[u8]> = streams.after(after).map(|(name, _)| name).collect();
@@ -237,9 +246,9 @@ mod tests {
     fn a_stream_is_put_back_as_it_was() {
         let mut streams = Streams::default();
         assert_eq!(streams.get(b"s"), None);
-        streams.entry(b"s").mark = 1;
+        streams.change(b"s", |stream| stream.mark = 1);
         let before = streams.get(b"s").copied();
-        streams.entry(b"s").mark = 2;
+        streams.change(b"s", |stream| stream.mark = 2);
         streams.restore(b"s", before);
         assert_eq!(streams.get(b"s").copied(), before);
         streams.restore(b"s", None);

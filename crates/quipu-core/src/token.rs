@@ -207,8 +207,8 @@ impl Tokens {
         if self.newest.second != second {
             self.file_newest();
             self.newest.second = second;
-            self.soonest = self.soonest.min(second);
         }
+        self.soonest = self.soonest.min(second);
         self.newest.rows.push(row);
     }
 
